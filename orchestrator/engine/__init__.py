@@ -1,0 +1,1 @@
+"""The room `engine` of docs/explanation/design.md."""

@@ -1,0 +1,223 @@
+"""What the rest of orch asks of one Docker host, in the model's words.
+
+Two implementations keep these promises and answer one conformance suite: `DockerEngine` (a real engine) and
+`MemoryEngine` (for tests and simulations). Every call ends: by its answer, by an `EngineError`, or by its deadline
+(then `Unreachable`). Every mutating call is safe to repeat: what is already so is no error, unless said otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from orchestrator.model.cluster import Container, EngineFacts, HeldVolume, Image, Network, Volume
+from orchestrator.model.names import ContainerId, NodeName, StackName
+from orchestrator.model.spec import Attachment, Build, NetworkSpec, ServiceSpec, VolumeSpec
+
+
+class NetworkJoin(msgspec.Struct, frozen=True, kw_only=True):
+    """One network of a new container: the engine's name for it, and all names the container answers to there."""
+
+    name: str
+    attachment: Attachment
+    aliases: tuple[str, ...] = ()
+
+
+class ContainerRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A container to be made, with every name of the stack already turned into the engine's.
+
+    service:  the template; its `mounts`, `networks`, `network_mode` and namespace keys are taken from here instead:
+    volumes:  key of the stack -> the engine's volume name, for the mounts of type volume that have a source.
+    inherits: anonymous volumes of the container that it replaces, mounted at their targets again.
+    networks: in the order of joining, highest priority first; engines before API 1.44 are given only the first.
+    network_mode, ipc, pid: `service:x` already turned into `container:<id>`.
+    slot:     decides which port of a published range is taken (the slot-th).
+    """
+
+    name: str
+    service: ServiceSpec
+    labels: Mapping[str, str]
+    slot: int = 1
+    volumes: Mapping[str, str] = {}
+    inherits: tuple[HeldVolume, ...] = ()
+    networks: tuple[NetworkJoin, ...] = ()
+    network_mode: str = ""
+    ipc: str = ""
+    pid: str = ""
+
+
+class UploadedFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file to be put into a container. `path` is absolute; ids are numeric."""
+
+    path: str
+    content: bytes
+    uid: int = 0
+    gid: int = 0
+    mode: int = 0o444
+
+
+class EventKind(StrEnum):
+    """What an engine tells about a container of a stack. Source: Docker Engine API, `GET /events`."""
+
+    CREATE = "create"
+    START = "start"
+    DIE = "die"
+    STOP = "stop"
+    KILL = "kill"
+    OOM = "oom"
+    PAUSE = "pause"
+    UNPAUSE = "unpause"
+    RENAME = "rename"
+    DESTROY = "destroy"
+    HEALTH = "health_status"
+    CONNECT = "connect"
+    DISCONNECT = "disconnect"
+    OTHER = "other"
+
+
+class EngineEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Something happened to a container (or network, volume) that carries a stack's label."""
+
+    kind: EventKind
+    node: NodeName
+    stack: StackName
+    id: str
+    detail: str = ""
+    """`healthy` or `unhealthy` for HEALTH, the exit code for DIE, the network's name for CONNECT."""
+
+
+class ExecResult(msgspec.Struct, frozen=True, kw_only=True):
+    exit_code: int
+    output: str
+
+
+class LogLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line that a container wrote. `at` is set when timestamps were asked for."""
+
+    text: str
+    stream: str = "stdout"
+    at: datetime | None = None
+
+
+Progress = Callable[[str], None]
+"""Takes one short line about a long call: `pulling 3f4a: 12.3 of 40.1 MB`."""
+
+
+class ExecSession(Protocol):
+    """A command that runs in a container with its terminal here (`orch exec`)."""
+
+    async def resize(self, rows: int, columns: int) -> None: ...
+    async def run(self, stdin_fd: int, stdout_fd: int, stderr_fd: int) -> int:
+        """Copies both ways until the command ends; its exit code."""
+
+
+class Engine(Protocol):
+    """One Docker host."""
+
+    node: NodeName
+
+    async def ping(self, *, timeout_s: float = 3.0) -> None:
+        """Returns when the engine answers; raises Unreachable within the deadline."""
+
+    async def facts(self) -> EngineFacts: ...
+
+    async def containers(self, stack: StackName | None = None) -> tuple[Container, ...]:
+        """All containers of the stack (of any stack), stopped ones included, one-off ones left out, with details.
+
+        Those that Docker Compose made count, too: their service and slot come from Compose's labels.
+        """
+
+    async def container(self, id: ContainerId) -> Container:
+        """raises NotFound, also for a container of no stack"""
+
+    async def held_ports(self, *, besides: StackName) -> tuple[tuple[int, str, str], ...]:
+        """(port, protocol, host address) that running containers outside of the stack publish."""
+
+    async def networks(self) -> tuple[Network, ...]: ...
+    async def volumes(self) -> tuple[Volume, ...]: ...
+
+    async def image(self, ref: str) -> Image | None:
+        """None: not on this host."""
+
+    async def pull(self, ref: str, *, platform: str = "", progress: Progress | None = None) -> None:
+        """raises NotFound (no such image, or no right to it), Refused"""
+
+    async def build(self, ref: str, build: Build, *, progress: Progress | None = None) -> None:
+        """Makes the image from a folder of this machine; raises Refused with the builder's last lines."""
+
+    def save(self, ref: str) -> AsyncIterator[bytes]:
+        """The image as a `docker save` archive, in pieces."""
+
+    async def load(self, archive: AsyncIterator[bytes]) -> None: ...
+
+    async def create_network(self, network: NetworkSpec, labels: Mapping[str, str]) -> None:
+        """One of that name is there already: no error, nothing changed."""
+
+    async def remove_network(self, name: str) -> None:
+        """Gone already: no error. In use: Conflict."""
+
+    async def create_volume(self, volume: VolumeSpec, labels: Mapping[str, str]) -> None: ...
+    async def remove_volume(self, name: str) -> None: ...
+    async def remove_image(self, ref: str) -> None: ...
+
+    async def create_container(self, request: ContainerRequest) -> ContainerId:
+        """Stopped. A container of that name is there already: Conflict. The image is missing: NotFound."""
+
+    async def connect(self, container: ContainerId, join: NetworkJoin) -> None: ...
+    async def put_files(self, container: ContainerId, files: Sequence[UploadedFile]) -> None: ...
+
+    async def start(self, container: ContainerId) -> None:
+        """Running already: no error. A port is taken, a file is missing: Refused with the engine's reason."""
+
+    async def stop(self, container: ContainerId, *, grace_s: float | None = None) -> None:
+        """Returns when it has stopped; its deadline is the grace and some more."""
+
+    async def kill(self, container: ContainerId, *, signal: str = "SIGKILL") -> None: ...
+
+    async def remove(self, container: ContainerId, *, force: bool = False, volumes: bool = False) -> None:
+        """Gone already: no error. Running and not `force`: Conflict."""
+
+    async def rename(self, container: ContainerId, name: str) -> None: ...
+
+    async def exec(
+        self, container: ContainerId, command: Sequence[str], *, user: str = "", timeout_s: float = 30.0
+    ) -> ExecResult:
+        """raises NotFound, Conflict (not running), Unreachable (deadline)"""
+
+    async def open_exec(
+        self,
+        container: ContainerId,
+        command: Sequence[str],
+        *,
+        tty: bool,
+        stdin: bool,
+        env: Sequence[str] = (),
+        user: str = "",
+        workdir: str = "",
+        privileged: bool = False,
+    ) -> ExecSession: ...
+
+    def logs(
+        self,
+        container: ContainerId,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        timestamps: bool = False,
+    ) -> AsyncIterator[LogLine]: ...
+
+    def events(self) -> AsyncIterator[EngineEvent]:
+        """From now on, until the connection breaks (Unreachable) or the iterator is closed.
+
+        The first item comes only when something happens; the subscription holds once `__anext__` is first awaited, so
+        list after subscribing. A frozen host says nothing for ever: `ping` tells.
+        """
+
+    async def close(self) -> None:
+        """Ends all calls and streams under way."""

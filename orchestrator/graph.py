@@ -1,0 +1,1 @@
+"""ServiceGraph over networkx."""

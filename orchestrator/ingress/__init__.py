@@ -1,0 +1,1 @@
+"""The room `ingress` of docs/explanation/design.md."""

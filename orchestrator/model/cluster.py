@@ -1,0 +1,226 @@
+"""What is: nodes, containers, networks, volumes and images as the engines report them. Frozen, rebuilt at each start.
+
+Moments are the engine's own clock, corrected by its measured offset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from orchestrator.model.names import ContainerId, Digest, NodeName, ServiceName, SlotNumber, StackName
+
+
+class _Data(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A frozen value; a change is `msgspec.structs.replace`."""
+
+
+class Availability(StrEnum):
+    """What a person allows of a node. Source: Docker Swarm."""
+
+    ACTIVE = "active"
+    PAUSE = "pause"
+    DRAIN = "drain"
+
+
+class NodeStatus(StrEnum):
+    """What the node itself shows: it answers, it has just stopped answering, it is taken for gone."""
+
+    READY = "ready"
+    SUSPECT = "suspect"
+    DOWN = "down"
+
+
+class EngineFacts(_Data, frozen=True, kw_only=True):
+    """What an engine says of itself and its host."""
+
+    engine_id: str
+    hostname: str
+    version: str
+    api_version: tuple[int, int]
+    os: str
+    arch: str
+    cpus: int
+    memory_bytes: int
+    labels: Mapping[str, str] = {}
+    runtimes: tuple[str, ...] = ()
+    clock_offset_s: float = 0.0
+    """The engine's clock minus ours."""
+
+
+class Node(_Data, frozen=True, kw_only=True):
+    """One Docker host. `facts` is None until it has answered once."""
+
+    name: NodeName
+    endpoint: str
+    availability: Availability = Availability.ACTIVE
+    status: NodeStatus = NodeStatus.READY
+    labels: Mapping[str, str] = {}
+    facts: EngineFacts | None = None
+    silent_since: datetime | None = None
+    trouble: str = ""
+    """Why it does not answer, in the engine client's words."""
+
+
+class ContainerState(StrEnum):
+    """Source: Docker Engine API, `State.Status`."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    PAUSED = "paused"
+    RESTARTING = "restarting"
+    REMOVING = "removing"
+    EXITED = "exited"
+    DEAD = "dead"
+
+
+class Health(StrEnum):
+    """Source: Docker Engine API, `State.Health.Status`; NONE where there is no check."""
+
+    NONE = "none"
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
+class HeldVolume(_Data, frozen=True, kw_only=True):
+    """A volume that a container holds, named or anonymous."""
+
+    name: str
+    target: str
+
+
+class HeldPort(_Data, frozen=True, kw_only=True):
+    """A port of the host that a running container holds."""
+
+    port: int
+    protocol: str = "tcp"
+    host_ip: str = ""
+
+
+class Container(_Data, frozen=True, kw_only=True):
+    """One incarnation on one node. `service` and `slot` are from its labels: ours, or else Compose's."""
+
+    id: ContainerId
+    name: str
+    node: NodeName
+    stack: StackName
+    service: ServiceName
+    slot: SlotNumber
+    state: ContainerState
+    revision: int = 0
+    config: Digest = Digest("")
+    """The hash label; empty for a container that Docker Compose made."""
+    image: str = ""
+    image_id: str = ""
+    health: Health = Health.NONE
+    health_log: str = ""
+    """The last check's output, shortened."""
+    exit_code: int = 0
+    error: str = ""
+    oom_killed: bool = False
+    restart_count: int = 0
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    started_mark: str = ""
+    """`State.StartedAt` to the letter: what makes an incarnation."""
+    networks: frozenset[str] = frozenset()
+    """Names of the networks it is attached to."""
+    volumes: tuple[HeldVolume, ...] = ()
+    ports: tuple[HeldPort, ...] = ()
+    replaces: str = ""
+    address: str = ""
+
+    @property
+    def is_running(self) -> bool:
+        return self.state in (ContainerState.RUNNING, ContainerState.PAUSED, ContainerState.RESTARTING)
+
+    @property
+    def is_ready(self) -> bool:
+        """It runs, and its check, if it has one, has passed."""
+        return self.state is ContainerState.RUNNING and self.health in (Health.NONE, Health.HEALTHY)
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in (ContainerState.EXITED, ContainerState.DEAD)
+
+    @property
+    def has_succeeded(self) -> bool:
+        return self.state is ContainerState.EXITED and self.exit_code == 0 and not self.error
+
+
+class Network(_Data, frozen=True, kw_only=True):
+    """A network on one node. `stack` is empty for one that no stack made."""
+
+    id: str
+    name: str
+    node: NodeName
+    stack: StackName = StackName("")
+    key: str = ""
+    config: Digest = Digest("")
+    driver: str = ""
+
+
+class Volume(_Data, frozen=True, kw_only=True):
+    """A volume on one node. `stack` is empty for one that no stack made."""
+
+    name: str
+    node: NodeName
+    stack: StackName = StackName("")
+    key: str = ""
+    config: Digest = Digest("")
+    driver: str = "local"
+
+
+class Image(_Data, frozen=True, kw_only=True):
+    """An image on one node, by the reference that a service uses."""
+
+    ref: str
+    id: str
+    node: NodeName
+    has_check: bool = False
+    """It brings a HEALTHCHECK of its own."""
+    volumes: tuple[str, ...] = ()
+    """Targets that it declares as volumes."""
+
+
+class Failure(_Data, frozen=True, kw_only=True):
+    """An operation that did not work, so that it is neither forgotten nor tried without a pause.
+
+    target: `Operation.target` of what failed.
+    """
+
+    target: str
+    node: NodeName
+    what: str
+    why: str = ""
+    fix: str = ""
+    temporary: bool = False
+    at: datetime
+    count: int = 1
+
+
+class ClusterState(_Data, frozen=True, kw_only=True):
+    """The snapshot that one pass plans from.
+
+    homes:    engine name of a local volume -> the node that has its data, also while that node can't be asked.
+    failures: by `Operation.target`.
+    builds:   image references built in this run, so that `build` is not asked for twice.
+    others:   ports that containers outside this stack hold, per node.
+    """
+
+    nodes: tuple[Node, ...] = ()
+    containers: tuple[Container, ...] = ()
+    networks: tuple[Network, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    images: tuple[Image, ...] = ()
+    homes: Mapping[str, NodeName] = {}
+    failures: Mapping[str, Failure] = {}
+    fresh_images: frozenset[str] = frozenset()
+    """`node/ref` of images that were pulled or built since the intent was put (for `always` and `build`)."""
+    held_ports: Mapping[NodeName, tuple[HeldPort, ...]] = {}
+    """Ports that running containers outside of the stack hold, per node."""

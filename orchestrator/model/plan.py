@@ -1,0 +1,249 @@
+"""What was decided: operations, what is blocked, and the verdict on each container.
+
+An operation is one step on one node, safe to repeat, with its cause in words. All operations of one plan may run at the
+same time; what has to wait for them is in the next plan.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from orchestrator.model.cluster import HeldVolume
+from orchestrator.model.names import ContainerId, Digest, NodeName, ServiceName, SlotNumber, slot_name
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
+    """One step on one node. `cause` completes "because ..."."""
+
+    node: NodeName
+    cause: str
+
+    @property
+    def target(self) -> str:
+        """What it works on: of two operations with one target only one may be under way."""
+        raise AssertionError(f"{type(self).__name__} must say what it works on")
+
+    @property
+    def title(self) -> str:
+        """`start web.2 on node1`, the way a plan is printed."""
+        verb, _, _ = _spaced(type(self).__name__).partition(" ")
+        return f"{verb} {self.subject} on {self.node}"
+
+    @property
+    def subject(self) -> str:
+        return self.target
+
+
+class _OnImage(Operation, frozen=True, kw_only=True):
+    ref: str
+    service: ServiceName
+
+    @property
+    def target(self) -> str:
+        return f"{self.node}/image/{self.ref}"
+
+    @property
+    def subject(self) -> str:
+        return f"image {self.ref}"
+
+
+class PullImage(_OnImage, frozen=True, kw_only=True, tag=True):
+    """Fetch `ref` from its registry, with credentials read at that moment."""
+
+    platform: str = ""
+
+
+class BuildImage(_OnImage, frozen=True, kw_only=True, tag=True):
+    """Make the image of `service` from its folder."""
+
+
+class CopyImage(_OnImage, frozen=True, kw_only=True, tag=True):
+    """Stream `ref` from the node `source`, that has it, to this one."""
+
+    source: NodeName
+
+
+class _OnNetwork(Operation, frozen=True, kw_only=True):
+    name: str
+    key: str = ""
+
+    @property
+    def target(self) -> str:
+        return f"{self.node}/network/{self.name}"
+
+    @property
+    def subject(self) -> str:
+        return f"network {self.name}"
+
+
+class CreateNetwork(_OnNetwork, frozen=True, kw_only=True, tag=True):
+    """Make the network `key` of the stack."""
+
+
+class RemoveNetwork(_OnNetwork, frozen=True, kw_only=True, tag=True):
+    """Remove it; it is empty by then."""
+
+
+class _OnVolume(Operation, frozen=True, kw_only=True):
+    name: str
+    key: str = ""
+
+    @property
+    def target(self) -> str:
+        return f"{self.node}/volume/{self.name}"
+
+    @property
+    def subject(self) -> str:
+        return f"volume {self.name}"
+
+
+class CreateVolume(_OnVolume, frozen=True, kw_only=True, tag=True):
+    """Make the volume `key` of the stack; this node becomes its home."""
+
+
+class RemoveVolume(_OnVolume, frozen=True, kw_only=True, tag=True):
+    """Destroy its data: only ever because a person said so."""
+
+
+class _OnContainer(Operation, frozen=True, kw_only=True):
+    service: ServiceName
+    slot: SlotNumber
+
+    @property
+    def subject(self) -> str:
+        return slot_name(self.service, self.slot)
+
+
+class CreateContainer(_OnContainer, frozen=True, kw_only=True, tag=True):
+    """Make the container `name`, stopped, attached to the first of its networks.
+
+    replaces: the container whose place it will take; `inherits` are that one's anonymous volumes.
+    """
+
+    name: str
+    config: Digest
+    replaces: str = ""
+    inherits: tuple[HeldVolume, ...] = ()
+
+    @property
+    def target(self) -> str:
+        return f"{self.node}/container/{self.name}"
+
+
+class _OnExisting(_OnContainer, frozen=True, kw_only=True):
+    container: ContainerId
+    name: str
+
+    @property
+    def target(self) -> str:
+        return f"{self.node}/container/{self.container}"
+
+
+class ConnectNetwork(_OnExisting, frozen=True, kw_only=True, tag=True):
+    """Attach it to one more network (engines before API 1.44 take only one at creation)."""
+
+    network: str
+
+
+class StartContainer(_OnExisting, frozen=True, kw_only=True, tag=True):
+    """Put its secrets and configs in place, then start it."""
+
+
+class StopContainer(_OnExisting, frozen=True, kw_only=True, tag=True):
+    """Stop signal, grace, then kill. `grace_s` None: the container's own."""
+
+    grace_s: float | None = None
+
+
+class RemoveContainer(_OnExisting, frozen=True, kw_only=True, tag=True):
+    """Remove it; its anonymous volumes go only when `volumes` says so."""
+
+    volumes: bool = False
+
+
+class RenameContainer(_OnExisting, frozen=True, kw_only=True, tag=True):
+    """Give it its lasting name, now that nobody else has it. `name` is today's."""
+
+    to: str
+
+
+AnyOperation = (
+    PullImage
+    | BuildImage
+    | CopyImage
+    | CreateNetwork
+    | RemoveNetwork
+    | CreateVolume
+    | RemoveVolume
+    | CreateContainer
+    | ConnectNetwork
+    | StartContainer
+    | StopContainer
+    | RemoveContainer
+    | RenameContainer
+)
+
+
+class Verdict(StrEnum):
+    """What an existing container is to us."""
+
+    KEEP = "keep"
+    START = "start"
+    RESTART = "restart"
+    REPLACE = "replace"
+    SURPLUS = "surplus"
+    ORPHAN = "orphan"
+    REMOVE = "remove"
+    REST = "rest"
+    """Stopped because a person said so."""
+    DONE = "done"
+    """It ran to its end, with 0."""
+    FAILED = "failed"
+    """It ended badly and nothing says to start it again."""
+    LOST = "lost"
+    """Its node is gone."""
+    WAIT = "wait"
+    """Its node is silent, or the engine is at work on it: nothing is decided yet."""
+
+
+class Severity(StrEnum):
+    """WAITING: the world or time will resolve it. FAILED: a person has to."""
+
+    WAITING = "waiting"
+    FAILED = "failed"
+
+
+class Blocked(msgspec.Struct, frozen=True, kw_only=True):
+    """What can't happen now, and why.
+
+    subject: `web.2`, `network shop_front`, ...
+    causes:  subjects that it waits for, so that the root of a chain can be told from what follows of it.
+    """
+
+    subject: str
+    reason: str
+    severity: Severity = Severity.WAITING
+    fix: str = ""
+    causes: tuple[str, ...] = ()
+    container: str = ""
+    """The id of the container that tells more (its logs), or empty."""
+    node: str = ""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The next safe step. Empty operations and nothing blocked: the stack is what was asked for."""
+
+    operations: tuple[AnyOperation, ...] = ()
+    blocked: tuple[Blocked, ...] = ()
+    wake_at: datetime | None = None
+
+    @property
+    def is_converged(self) -> bool:
+        return not self.operations and not self.blocked
+
+
+def _spaced(name: str) -> str:
+    return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()

@@ -1,0 +1,389 @@
+"""What people want: a stack as decoded from its files. Frozen, plain, complete; no rule of behaviour lives here.
+
+Every default that orch acts on is filled in by `spec.load`; None means "the engine's or the
+image's own". Spans are seconds, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import NewType
+
+import msgspec
+
+from orchestrator.model.names import Digest, ServiceName, StackName
+
+Place = NewType("Place", str)
+"""Where something stands in a file: `stack.yml:14:9`."""
+
+
+class _Data(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A frozen value; a change is `msgspec.structs.replace`."""
+
+
+class Condition(StrEnum):
+    """What must hold of a dependency before a dependent starts. Source: Compose Specification, `depends_on`."""
+
+    STARTED = "service_started"
+    HEALTHY = "service_healthy"
+    COMPLETED = "service_completed_successfully"
+
+
+class Dependency(_Data, frozen=True, kw_only=True):
+    """One edge of `depends_on`."""
+
+    condition: Condition = Condition.STARTED
+    restart: bool = False
+    required: bool = True
+
+
+class PortMode(StrEnum):
+    INGRESS = "ingress"
+    HOST = "host"
+
+
+class Port(_Data, frozen=True, kw_only=True):
+    """One published port. `published` is "" (the engine chooses), "8080" or a range "8000-8010"."""
+
+    target: int
+    published: str = ""
+    host_ip: str = ""
+    protocol: str = "tcp"
+    mode: PortMode = PortMode.INGRESS
+    app_protocol: str = ""
+    name: str = ""
+
+
+class MountType(StrEnum):
+    VOLUME = "volume"
+    BIND = "bind"
+    TMPFS = "tmpfs"
+
+
+class Mount(_Data, frozen=True, kw_only=True):
+    """One entry of `volumes` or `tmpfs`. A volume's `source` is its key in the stack, or "" for an anonymous one."""
+
+    type: MountType
+    target: str
+    source: str = ""
+    read_only: bool = False
+    nocopy: bool = False
+    subpath: str = ""
+    propagation: str = ""
+    selinux: str = ""
+    create_host_path: bool = True
+    size_bytes: int = 0
+    mode: int | None = None
+
+
+class Attachment(_Data, frozen=True, kw_only=True):
+    """A service on one network. `network` is the key in the stack. Names beside the service's own are `aliases`."""
+
+    network: str
+    aliases: tuple[str, ...] = ()
+    ipv4_address: str = ""
+    ipv6_address: str = ""
+    link_local_ips: tuple[str, ...] = ()
+    mac_address: str = ""
+    priority: int = 0
+    gw_priority: int = 0
+    interface_name: str = ""
+    driver_opts: Mapping[str, str] = {}
+
+
+class Healthcheck(_Data, frozen=True, kw_only=True):
+    """A check. `test` is `("NONE",)`, `("CMD", ...)`, `("CMD-SHELL", line)`, or empty: the image's own."""
+
+    test: tuple[str, ...] = ()
+    interval_s: float | None = None
+    timeout_s: float | None = None
+    retries: int | None = None
+    start_period_s: float | None = None
+    start_interval_s: float | None = None
+
+
+class RestartCondition(StrEnum):
+    """The engine's own policies. Source: Docker Engine API, `HostConfig.RestartPolicy`."""
+
+    NO = "no"
+    ON_FAILURE = "on-failure"
+    ALWAYS = "always"
+    UNLESS_STOPPED = "unless-stopped"
+
+
+class RestartPolicy(_Data, frozen=True, kw_only=True):
+    condition: RestartCondition = RestartCondition.NO
+    max_attempts: int = 0
+
+
+class Mode(StrEnum):
+    """How many slots a service has: `replicas` of them, or one on each node."""
+
+    REPLICATED = "replicated"
+    GLOBAL = "global"
+
+
+class Order(StrEnum):
+    """Which incarnation goes first in an update. AUTO: start-first where both may live side by side."""
+
+    AUTO = "auto"
+    START_FIRST = "start-first"
+    STOP_FIRST = "stop-first"
+
+
+class Update(_Data, frozen=True, kw_only=True):
+    """`deploy.update_config`. `parallelism` 0 is all slots at once."""
+
+    parallelism: int = 1
+    order: Order = Order.AUTO
+
+
+class Resources(_Data, frozen=True, kw_only=True):
+    """Limits and reservations. Limits go to the engine, reservations to the planner (memory also to the engine)."""
+
+    nano_cpus: int = 0
+    memory_bytes: int = 0
+    pids: int = 0
+    reserved_nano_cpus: int = 0
+    reserved_memory_bytes: int = 0
+
+
+class Ulimit(_Data, frozen=True, kw_only=True):
+    soft: int
+    hard: int
+
+
+class Device(_Data, frozen=True, kw_only=True):
+    source: str
+    target: str
+    permissions: str = "rwm"
+
+
+class Logging(_Data, frozen=True, kw_only=True):
+    driver: str = ""
+    options: Mapping[str, str] = {}
+
+
+class FileGrant(_Data, frozen=True, kw_only=True):
+    """A secret or config as a file in the container. `source` is its key in the stack; ids are as written."""
+
+    source: str
+    target: str
+    uid: str = "0"
+    gid: str = "0"
+    mode: int = 0o444
+
+
+class PullPolicy(StrEnum):
+    """Source: Compose Specification, `pull_policy`; `if_not_present` is another name of `missing`."""
+
+    MISSING = "missing"
+    ALWAYS = "always"
+    NEVER = "never"
+    BUILD = "build"
+
+
+class Build(_Data, frozen=True, kw_only=True):
+    """How an image is made from a folder. `context` is an absolute path."""
+
+    context: str
+    dockerfile: str = ""
+    dockerfile_inline: str = ""
+    args: Mapping[str, str | None] = {}
+    labels: Mapping[str, str] = {}
+    target: str = ""
+    network: str = ""
+    cache_from: tuple[str, ...] = ()
+    extra_hosts: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    no_cache: bool = False
+    pull: bool = False
+    shm_size_bytes: int = 0
+    platform: str = ""
+
+
+class HostOptions(_Data, frozen=True, kw_only=True):
+    """Keys that the engine takes as they are: nothing in orch decides by them.
+
+    Each is the Compose key of the same name, in the engine's type; None or empty is the engine's default.
+    """
+
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    privileged: bool = False
+    read_only: bool = False
+    security_opt: tuple[str, ...] = ()
+    sysctls: Mapping[str, str] = {}
+    ulimits: Mapping[str, Ulimit] = {}
+    devices: tuple[Device, ...] = ()
+    device_cgroup_rules: tuple[str, ...] = ()
+    group_add: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_opt: tuple[str, ...] = ()
+    extra_hosts: tuple[str, ...] = ()
+    """Each `name:address`."""
+    init: bool | None = None
+    ipc: str = ""
+    pid: str = ""
+    uts: str = ""
+    userns_mode: str = ""
+    cgroup: str = ""
+    cgroup_parent: str = ""
+    runtime: str = ""
+    isolation: str = ""
+    shm_size_bytes: int = 0
+    storage_opt: Mapping[str, str] = {}
+    oom_kill_disable: bool = False
+    oom_score_adj: int = 0
+    cpu_shares: int = 0
+    cpu_period: int = 0
+    cpu_quota: int = 0
+    cpuset: str = ""
+    memory_swap_bytes: int | None = None
+    mem_swappiness: int | None = None
+    logging: Logging | None = None
+
+
+class ServiceSpec(_Data, frozen=True, kw_only=True):
+    """One template of containers."""
+
+    name: ServiceName
+    image: str
+    """Always set: the reference as written, or `<stack>-<service>` for one that is only built."""
+    build: Build | None = None
+    pull_policy: PullPolicy = PullPolicy.MISSING
+    platform: str = ""
+    command: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None
+    environment: Mapping[str, str | None] = {}
+    """env_file already in it. None: named without a value and unset, so the engine removes it."""
+    labels: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = {}
+    user: str = ""
+    working_dir: str = ""
+    hostname: str = ""
+    domainname: str = ""
+    container_name: str = ""
+    tty: bool = False
+    stdin_open: bool = False
+    stop_signal: str = ""
+    stop_grace_period_s: float | None = None
+    """None: the engine's 10 s."""
+    ports: tuple[Port, ...] = ()
+    expose: tuple[str, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    networks: tuple[Attachment, ...] = ()
+    """Empty when `network_mode` is set."""
+    network_mode: str = ""
+    depends_on: Mapping[ServiceName, Dependency] = {}
+    healthcheck: Healthcheck | None = None
+    restart: RestartPolicy = RestartPolicy()
+    secrets: tuple[FileGrant, ...] = ()
+    configs: tuple[FileGrant, ...] = ()
+    mode: Mode = Mode.REPLICATED
+    replicas: int = 1
+    update: Update = Update()
+    resources: Resources = Resources()
+    host: HostOptions = HostOptions()
+    attach: bool = True
+
+
+class IpamPool(_Data, frozen=True, kw_only=True):
+    subnet: str = ""
+    ip_range: str = ""
+    gateway: str = ""
+    aux_addresses: Mapping[str, str] = {}
+
+
+class NetworkSpec(_Data, frozen=True, kw_only=True):
+    """A network of the stack. `name` is the engine's name for it."""
+
+    key: str
+    name: str
+    external: bool = False
+    driver: str = ""
+    driver_opts: Mapping[str, str] = {}
+    internal: bool = False
+    attachable: bool = False
+    enable_ipv6: bool = False
+    labels: Mapping[str, str] = {}
+    ipam_driver: str = ""
+    ipam_options: Mapping[str, str] = {}
+    ipam: tuple[IpamPool, ...] = ()
+
+
+class VolumeSpec(_Data, frozen=True, kw_only=True):
+    """A volume of the stack. `name` is the engine's name for it."""
+
+    key: str
+    name: str
+    external: bool = False
+    driver: str = ""
+    driver_opts: Mapping[str, str] = {}
+    labels: Mapping[str, str] = {}
+
+
+class FileSpec(_Data, frozen=True, kw_only=True):
+    """A secret or config: where its content is kept. The content itself is never part of a stack.
+
+    digest: the sha256 of the content, under which the store keeps it.
+    """
+
+    key: str
+    name: str
+    digest: Digest
+
+
+class StackSpec(_Data, frozen=True, kw_only=True):
+    """One project. `places`: where a path of it stands: `services/web/ports/0` -> `stack.yml:9:9`."""
+
+    name: StackName
+    services: Mapping[ServiceName, ServiceSpec] = {}
+    networks: Mapping[str, NetworkSpec] = {}
+    volumes: Mapping[str, VolumeSpec] = {}
+    secrets: Mapping[str, FileSpec] = {}
+    configs: Mapping[str, FileSpec] = {}
+    working_dir: str = ""
+    files: tuple[str, ...] = ()
+    places: Mapping[str, Place] = {}
+
+    def place(self, *path: str | int) -> str:
+        """Where `path` stands in the files, or its nearest parent, or the stack's name."""
+        parts = [str(part) for part in path]
+        while parts:
+            if found := self.places.get("/".join(parts)):
+                return found
+            parts.pop()
+        return self.name
+
+
+class Incarnation(_Data, frozen=True, kw_only=True, order=True):
+    """One run of one container: the same container started again is another incarnation."""
+
+    container: str
+    started_at: str
+    """As the engine wrote it; never compared with a clock of ours."""
+
+
+class Intent(_Data, frozen=True, kw_only=True):
+    """What a person asked of one stack: its spec, and what no file can say. Each revision is an entry of the store.
+
+    stopped:   services that `orch stop` put to rest; their containers stay, stopped.
+    again:     runs that shall not stand: `orch restart`, or `orch up` after a failure, named by incarnation so that
+               a crash between two of them neither forgets nor doubles one.
+    recreate:  containers to replace whatever their configuration (`--force-recreate`), by id.
+    removed:   `orch down`: everything goes, in reverse order; volumes only if `remove_volumes`.
+    """
+
+    stack: StackSpec
+    revision: int = 0
+    stopped: frozenset[ServiceName] = frozenset()
+    again: frozenset[Incarnation] = frozenset()
+    recreate: frozenset[str] = frozenset()
+    remove_orphans: bool = False
+    removed: bool = False
+    remove_volumes: bool = False
+    stop_timeout_s: float | None = None
+    """Overrides every service's grace (`-t`)."""

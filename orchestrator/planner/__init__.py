@@ -1,0 +1,1 @@
+"""The room `planner` of docs/explanation/design.md."""

@@ -1,0 +1,1 @@
+"""The room `reconciler` of docs/explanation/design.md."""

@@ -1,0 +1,1 @@
+"""The room `spec` of docs/explanation/design.md."""
