@@ -1,7 +1,8 @@
 """The contract of the store: a small key-value space with revisions.
 
 Memory, SQLite and (later) etcd keep it and answer one conformance suite. A key's revision is the store-wide number of
-the write that last changed it; 0 means "does not exist". Nothing is written by a transaction any of whose conditions fails.
+the write that last changed it; 0 means "does not exist". Nothing is written by a transaction of which one condition
+fails.
 """
 
 from __future__ import annotations
