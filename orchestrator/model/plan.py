@@ -245,5 +245,45 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return not self.operations and not self.blocked
 
 
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """An operation in a preview. `number` counts from 1; `after` are the numbers of the steps that it waits for."""
+
+    number: int
+    wave: int
+    operation: AnyOperation
+    after: tuple[int, ...] = ()
+
+
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
+    """All that would happen if everything went well, and what could not happen even then."""
+
+    steps: tuple[Step, ...] = ()
+    blocked: tuple[Blocked, ...] = ()
+
+
+class Phase(StrEnum):
+    """How far a service is, in the order of its life."""
+
+    WAITING = "waiting"
+    PREPARING = "preparing"
+    STARTING = "starting"
+    CHECKING = "checking"
+    READY = "ready"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of progress. `detail` says what it waits for or why it failed, shortly."""
+
+    service: ServiceName
+    phase: Phase
+    wanted: int = 0
+    running: int = 0
+    ready: int = 0
+    detail: str = ""
+
+
 def _spaced(name: str) -> str:
     return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()
