@@ -20,7 +20,7 @@ from orchestrator.reconciler.events import Emit
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a `converge` ended. `timed_out` and `superseded_by` (another revision was put meanwhile) exclude `converged`."""
+    """How a `converge` ended. `timed_out` and `superseded_by` (somebody put another revision) exclude `converged`."""
 
     converged: bool
     revision: int
@@ -151,7 +151,7 @@ class Control:
         raise NotImplementedError
 
     async def locate(self, stack: StackName, service: ServiceName, slot: SlotNumber | None) -> tuple[Engine, Container]:
-        """The running container of the slot (None: the lowest that runs); raises NoSuchThing with the slots that run."""
+        """The running container of the slot (None: the lowest); raises NoSuchThing with the slots that run."""
         raise NotImplementedError
 
     def logs(
@@ -180,7 +180,7 @@ class Control:
         raise NotImplementedError
 
     async def nodes(self) -> tuple[Node, ...]:
-        """As registered, with facts and status of each; those that don't answer within 3 s are `down` with `trouble`."""
+        """As registered, with facts and status; those that don't answer within 3 s are `down` with `trouble`."""
         raise NotImplementedError
 
     async def add_node(self, name: NodeName, endpoint: str, labels: Mapping[str, str]) -> Node:
@@ -194,7 +194,7 @@ class Control:
 
 @asynccontextmanager
 async def open_control(env: Mapping[str, str]) -> AsyncIterator[Control]:
-    """The service in this process, on the store of `$ORCH_HOME` (default `$XDG_STATE_HOME/orch`, `~/.local/state/orch`).
+    """The service in this process, on the store of `$ORCH_HOME` (default `~/.local/state/orch`).
 
     Nodes are those of the registry; when it is empty, the one engine that `docker` itself would use, as node "local".
     """
