@@ -7,7 +7,7 @@ fails.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 import msgspec
@@ -50,15 +50,25 @@ class Store(Protocol):
     async def list(self, prefix: str) -> tuple[Entry, ...]:
         """In the order of the keys."""
 
+    async def keys(self, prefix: str) -> tuple[str, ...]:
+        """The keys alone, in order: for long values that nobody asks for."""
+
     async def write(self, *changes: Put | Delete) -> int:
-        """All or nothing; the store's new revision.
+        """All or nothing; the store's revision afterwards: one more, or the same when there was nothing to change.
+
+        Each key at most once. What must hold is looked at before anything is written.
 
         raises RevisionConflict: the message names the key, and nothing was written
         raises LeaseLost: a `lease` of a Put has ended
         """
 
-    def watch(self, prefix: str, *, after: int) -> AsyncIterator[Change]:
-        """Every change of keys under `prefix` above revision `after`, in order, also those of other processes."""
+    def watch(self, prefix: str, *, after: int) -> AsyncGenerator[Change, None]:
+        """Every change of keys under `prefix` above revision `after`, in order, also those of other processes.
+
+        Ends when the store is closed. To miss nothing: `after = await revision()`, then `list`, then watch.
+
+        raises StoreError: those changes are not kept any more; list again, and watch from the store's revision
+        """
 
     async def revision(self) -> int:
         """The number of the last write."""
