@@ -1,0 +1,151 @@
+"""What went wrong on an engine, as one of our errors: the daemon's own words as the reason, and what to do about it.
+
+Tables, first match wins. Sources: the messages of Docker Engine 20.10, 26.1 and of the Go and OCI layers under it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from orchestrator.engine.calls import DeadlinePassed
+from orchestrator.engine.scope import Abandoned
+from orchestrator.errors import Conflict, EngineError, NotFound, Refused, TooOld, Unreachable
+
+_Kind = type[EngineError]
+
+BY_STATUS: dict[int, _Kind] = {404: NotFound, 409: Conflict}
+"""Every other status is Refused, unless the message says better."""
+
+BY_MESSAGE: tuple[tuple[str, _Kind | None, str], ...] = (
+    # (pattern in the daemon's message, kind or None for that of the status, what to do)
+    (
+        r"port is already allocated|address already in use|failed to bind host port",
+        Refused,
+        "another container or program on this host has the port: stop it, or publish another port",
+    ),
+    (
+        r"no space left on device|disk quota exceeded",
+        Refused,
+        "free space on the host: docker system df, docker system prune",
+    ),
+    (r"container name .* is already in use", Conflict, "remove or rename the other container: docker rm -f NAME"),
+    (
+        r"pull access denied|access to the resource is denied|unauthorized|authentication required|no basic auth",
+        NotFound,
+        "check the image's name; if it is private, docker login to its registry first",
+    ),
+    (r"manifest (unknown|for .* not found)|no matching manifest", NotFound, "check the image's tag and platform"),
+    (r"toomanyrequests|rate limit", Refused, "docker login to the registry, or wait"),
+    (
+        r"(registry|/v2/).*(dial tcp|no such host|timeout|connection refused|no route to host|unreachable)",
+        Refused,
+        "this host reaches no registry: check its network and proxy, or load the image with docker load",
+    ),
+    (r"no such image|image .* not found", NotFound, "build it, pull it, or load it with docker load"),
+    (r"could not attach to network", Unreachable, "the network's managers are out of reach: bring their hosts back"),
+    (
+        r"bind source path does not exist|mount source path|invalid mount config",
+        Refused,
+        "create that path on the host",
+    ),
+    (r"has active endpoints|volume is in use|is in use", Conflict, "remove the containers that use it first"),
+    (r"no such container|is not running|not running$", None, ""),
+    (r"network .* not found|could not find the corresponding network", NotFound, "create the network again: orch up"),
+    (r"executable file not found|no such file or directory: unknown", Refused, "check the command and the entrypoint"),
+    (r"permission denied: unknown", Refused, "make the command executable in the image"),
+    (r"client version .* is too (new|old)", TooOld, "use a Docker Engine of version 20.10 or later"),
+    (r"requires? (at least )?api version|not supported.*api version", TooOld, "use a later Docker Engine on this host"),
+    (r"http request to an https server", Refused, 'the engine wants TLS: write "tcp://HOST:PORT?certs=DIRECTORY"'),
+    (
+        r"could not select device driver|unknown runtime|unknown or invalid runtime",
+        Refused,
+        "install that runtime on the host",
+    ),
+    (r"pool overlaps|overlaps with other", Refused, "choose another subnet for the network"),
+)
+
+BY_CONNECTION: tuple[tuple[str, _Kind, str], ...] = (
+    # (pattern in the whole chain of causes of a call that got no answer, kind, what to do)
+    (r"PermissionError", Refused, "run as root, or add this user to the group that owns the socket (docker)"),
+    (
+        r"certificate required|bad certificate|handshake failure|CERTIFICATE_REQUIRED",
+        Refused,
+        'the engine wants a client certificate: name its directory, "tcp://HOST:PORT?certs=DIRECTORY"',
+    ),
+    (
+        r"CERTIFICATE_VERIFY_FAILED|doesn't match|hostname mismatch|unknown ca",
+        Refused,
+        "the engine's certificate is not from the CA in ca.pem, or for another name: check certs= and the address",
+    ),
+    (r"WRONG_VERSION_NUMBER|UNKNOWN_PROTOCOL", Refused, "the engine speaks no TLS at this port: leave certs= out"),
+    (r"FileNotFoundError|ConnectionRefusedError", Unreachable, "is dockerd running? systemctl status docker"),
+    (r"NameResolutionError|gaierror", Unreachable, "check the host's name in the endpoint"),
+    (r"", Unreachable, "is dockerd running, and is the host up and in reach?"),
+)
+
+
+def explained(error: BaseException, *, node: str, doing: str) -> EngineError:
+    """`error` of the SDK, of HTTP, of sockets or of our deadline, as one of ours. `doing`: `start container "web"`."""
+    if isinstance(error, EngineError):
+        return error if error.where else type(error)(error.what, where=node, why=error.why, fix=error.fix)
+    if isinstance(error, DeadlinePassed):
+        fix = "see whether dockerd and its host are overloaded or hung: docker info"
+        return Unreachable(f"can't {doing}", where=node, why=str(error), fix=fix)
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(status, int):
+        return refusal(_message(error), status, node=node, doing=doing)
+    return _no_answer(error, node=node, doing=doing)
+
+
+def refusal(message: str, status: int, *, node: str, doing: str) -> EngineError:
+    """What the daemon's `message` means. `status`: the HTTP status, or 500 for an error inside of a stream."""
+    kind = BY_STATUS.get(status, Refused)
+    fix = ""
+    for pattern, better, advice in BY_MESSAGE:
+        if re.search(pattern, message, re.IGNORECASE | re.DOTALL):
+            kind, fix = better or kind, advice
+            break
+    return kind(f"can't {doing}", where=node, why=message, fix=fix)
+
+
+def _no_answer(error: BaseException, *, node: str, doing: str) -> EngineError:
+    chain = tuple(_chain(error))
+    text = "\n".join(repr(cause) for cause in chain)
+    kind, fix = next((k, f) for pattern, k, f in BY_CONNECTION if re.search(pattern, text, re.IGNORECASE))
+    return kind(f"can't {doing}", where=node, why=_reason(chain), fix=fix)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and all that is wrapped in it, outermost first: requests and urllib3 nest by arguments, too."""
+    seen: set[int] = set()
+    waiting: list[object] = [error]
+    while waiting:
+        cause = waiting.pop(0)
+        if not isinstance(cause, BaseException) or id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        waiting += [*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__]
+
+
+def _reason(chain: tuple[BaseException, ...]) -> str:
+    """The innermost cause in plain words."""
+    if any(isinstance(cause, Abandoned) for cause in chain):
+        return "the call was given up"
+    system = [cause for cause in chain if isinstance(cause, OSError) and cause.strerror]
+    if system:
+        return (system[-1].strerror or "").lower()
+    return _plain(chain[-1])
+
+
+def _plain(error: BaseException) -> str:
+    text = re.sub(r"<[\w.]+ object at 0x[0-9a-f]+>:? ?", "", str(error)).strip()
+    return text or type(error).__name__
+
+
+def _message(error: BaseException) -> str:
+    message = getattr(error, "explanation", None) or str(error)
+    if isinstance(message, bytes):
+        message = message.decode(errors="replace")
+    return str(message).strip()
