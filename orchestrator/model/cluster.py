@@ -133,6 +133,8 @@ class Container(_Data, frozen=True, kw_only=True):
     volumes: tuple[HeldVolume, ...] = ()
     ports: tuple[HeldPort, ...] = ()
     replaces: str = ""
+    borrows: frozenset[str] = frozenset()
+    """Ids of containers whose network, IPC or PID namespace it uses (`container:<id>`)."""
     address: str = ""
 
     @property

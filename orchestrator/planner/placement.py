@@ -1,0 +1,189 @@
+"""Where a new container goes: filters that explain themselves, then scorers, over the nodes that may be used.
+
+A slot stays on the node where it is. A group of services (see `groups`) goes to one node: to the home of its volumes,
+else to where most of it is, else to the best node. Source: DESIGN section 5; ties are broken by name.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from functools import cached_property
+
+import msgspec
+
+from orchestrator.model.cluster import Container, HeldPort, NodeStatus
+from orchestrator.model.names import NodeName, ServiceName, SlotNumber, slot_name
+from orchestrator.model.spec import Mode, Port, ServiceSpec
+from orchestrator.planner.groups import groups
+from orchestrator.planner.slots import Slots
+from orchestrator.planner.world import World
+
+
+class Unplaceable(msgspec.Struct, frozen=True, kw_only=True):
+    """No node can take the slot. `is_hopeless`: time alone won't change that."""
+
+    reason: str
+    fix: str = ""
+    is_hopeless: bool = True
+
+
+Filter = Callable[["Placement", ServiceSpec, SlotNumber, NodeName], str]
+"""Why the node can't take the slot, in words that complete "node1: ...", or empty."""
+
+
+class Placement:
+    """Places the slots of one plan, one after the other; what was placed before counts."""
+
+    def __init__(self, world: World, slots: Slots) -> None:
+        self._world, self._slots = world, slots
+        self._promised: dict[NodeName, list[tuple[HeldPort, str]]] = defaultdict(list)
+        self._count: Counter[tuple[NodeName, ServiceName]] = Counter(
+            (c.node, c.service) for c in world.containers if world.answers(c.node)
+        )
+        self._pins: dict[frozenset[ServiceName], NodeName] = {}
+
+    @cached_property
+    def _groups(self) -> dict[ServiceName, frozenset[ServiceName]]:
+        return groups(self._world)
+
+    def place(self, service: ServiceSpec, slot: SlotNumber) -> NodeName | Unplaceable:
+        """The node that should hold the slot, or why none can."""
+        pinned = self._pinned(service, slot)
+        if isinstance(pinned, Unplaceable):
+            return pinned
+        candidates = [pinned] if pinned else list(self._world.usable_nodes)
+        refusals = {node: self._refusal(service, slot, node) for node in candidates}
+        fitting = [node for node in candidates if not refusals[node]]
+        if not fitting:
+            return self._unplaceable(refusals)
+        best = min(fitting, key=lambda node: self._score(service, node))
+        self._take(service, slot, best)
+        return best
+
+    def _pinned(self, service: ServiceSpec, slot: SlotNumber) -> NodeName | Unplaceable | None:
+        """The one node that comes into question, or None: any."""
+        if service.mode is Mode.GLOBAL:
+            return self._world.global_nodes(service.name)[slot]
+        group = self._groups[service.name]
+        homes = {volume: home for name in sorted(group) for volume, home in self._homes(name)}
+        if len(set(homes.values())) > 1:
+            return Unplaceable(reason="its volumes are on different nodes: " + _pairs(homes), fix=ONE_HOME)
+        for volume, home in homes.items():
+            if not self._world.answers(home):
+                return Unplaceable(reason=f"the data of volume {volume} is on {home}, {_plight(self._world, home)}")
+            return home
+        return self._stays(service, slot) or self._group_node(group, service)
+
+    def _homes(self, service: ServiceName) -> Iterator[tuple[str, NodeName]]:
+        for volume in self._world.volume_names(self._world.stack.services[service]):
+            spec = next(v for v in self._world.stack.volumes.values() if v.name == volume)
+            home = self._world.home(volume)
+            if home is not None and spec.driver in ("", "local"):
+                yield volume, home
+
+    def _stays(self, service: ServiceSpec, slot: SlotNumber) -> NodeName | None:
+        state = next(s for s in self._slots.wanted[service.name] if s.number == slot)
+        nodes = [judgement.container.node for judgement in state.leaving]
+        return next((node for node in nodes if node in self._world.usable_nodes), None)
+
+    def _group_node(self, group: frozenset[ServiceName], service: ServiceSpec) -> NodeName | None:
+        if len(group) == 1 and not self._world.volume_names(service):
+            return None
+        if group not in self._pins and self._world.usable_nodes:
+            self._pins[group] = min(self._world.usable_nodes, key=lambda node: self._group_score(group, node))
+        return self._pins.get(group)
+
+    def _group_score(self, group: frozenset[ServiceName], node: NodeName) -> tuple[int, int, int, int, str]:
+        """Where most of the group is; else where its ports are free, nobody else is, and its images are."""
+        services = [self._world.stack.services[name] for name in sorted(group)]
+        clashes = sum(bool(_port_clash(self, s, SlotNumber(1), node)) for s in services if s.replicas)
+        images = sum((node, s.image) in self._world.images for s in services)
+        return -sum(self._count[node, name] for name in group), clashes, self._load(node), -images, node
+
+    def _refusal(self, service: ServiceSpec, slot: SlotNumber, node: NodeName) -> str:
+        return next((reason for rule in FILTERS if (reason := rule(self, service, slot, node))), "")
+
+    def _score(self, service: ServiceSpec, node: NodeName) -> tuple[int, int, bool, str]:
+        """Fewest of this service, then fewest containers, then the image is there, then the name."""
+        absent = (node, service.image) not in self._world.images
+        return self._count[node, service.name], self._load(node), absent, node
+
+    def _load(self, node: NodeName) -> int:
+        return sum(count for (where, _), count in self._count.items() if where == node)
+
+    def _take(self, service: ServiceSpec, slot: SlotNumber, node: NodeName) -> None:
+        self._count[node, service.name] += 1
+        self._promised[node] += [(port, slot_name(service.name, slot)) for port in wanted_ports(service, slot)]
+
+    def holders(self, node: NodeName) -> Iterator[tuple[HeldPort, str]]:
+        """Ports of the node that are held or promised, each with whom."""
+        yield from self._promised[node]
+        yield from ((port, "a container of another stack") for port in self._world.held_ports(node))
+        for states in self._slots.wanted.values():
+            for state in states:
+                if state.holder and state.holder.container.node == node:
+                    yield from self._ports_of(state.holder.container)
+
+    def _ports_of(self, c: Container) -> Iterator[tuple[HeldPort, str]]:
+        name = slot_name(c.service, c.slot)
+        yield from ((port, name) for port in wanted_ports(self._world.stack.services[c.service], c.slot))
+
+    def _unplaceable(self, refusals: dict[NodeName, str]) -> Unplaceable:
+        if not refusals:
+            silent = ", ".join(f"{n.name} {_plight(self._world, n.name)}" for n in self._world.nodes.values())
+            return Unplaceable(reason=f"no node can be used: {silent or 'there is none'}")
+        counts = Counter(refusals.values())
+        reason = "; ".join(f"{_nodes(refusals, why)}: {why}" for why in sorted(counts))
+        return Unplaceable(reason=f"no node can take it: {reason}", fix=PORTS if "port" in reason else "")
+
+
+ONE_HOME = "keep what shares volumes on one node: move the data, or name a volume anew"
+PORTS = 'publish a range ("8080-8089:80"), or write "80" to let the engine choose, or stop what holds the port'
+
+
+def wanted_ports(service: ServiceSpec, slot: SlotNumber) -> Iterator[HeldPort]:
+    """The ports of the host that this slot will hold; those that the engine chooses are left out."""
+    for port in service.ports:
+        if port.published:
+            yield HeldPort(port=published_port(port, slot), protocol=port.protocol, host_ip=port.host_ip)
+
+
+def published_port(port: Port, slot: SlotNumber) -> int:
+    """The slot-th port of a published range; beyond its end the last one, which is taken and says so."""
+    first, _, last = port.published.partition("-")
+    return min(int(first) + (slot - 1 if last else 0), int(last or first))
+
+
+def _port_clash(placement: Placement, service: ServiceSpec, slot: SlotNumber, node: NodeName) -> str:
+    for port in wanted_ports(service, slot):
+        for held, holder in placement.holders(node):
+            if holder != slot_name(service.name, slot) and _collide(port, held):
+                return f"{holder} has port {port.port}/{port.protocol}"
+    return ""
+
+
+def _collide(a: HeldPort, b: HeldPort) -> bool:
+    everywhere = ("", "0.0.0.0", "::")
+    same_address = a.host_ip == b.host_ip or a.host_ip in everywhere or b.host_ip in everywhere
+    return (a.port, a.protocol) == (b.port, b.protocol) and same_address
+
+
+FILTERS: tuple[Filter, ...] = (_port_clash,)
+
+
+def _plight(world: World, node: NodeName) -> str:
+    if node not in world.nodes:
+        return "which is no node of this cluster"
+    status = world.nodes[node].status
+    if status is NodeStatus.READY:
+        return f"which is on {world.nodes[node].availability}"
+    return "which does not answer" + (f" ({world.nodes[node].trouble})" if world.nodes[node].trouble else "")
+
+
+def _nodes(refusals: dict[NodeName, str], why: str) -> str:
+    return ", ".join(sorted(node for node, reason in refusals.items() if reason == why))
+
+
+def _pairs(homes: dict[str, NodeName]) -> str:
+    return ", ".join(f"{volume} on {node}" for volume, node in sorted(homes.items()))

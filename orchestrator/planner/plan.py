@@ -1,0 +1,35 @@
+"""`plan`: from what is wanted, what is, and the time, to the next safe step. Pure: no I/O, no clock, no chance."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from orchestrator.model.cluster import ClusterState
+from orchestrator.model.plan import Plan
+from orchestrator.model.spec import Intent
+from orchestrator.planner.draft import Draft
+from orchestrator.planner.placement import Placement
+from orchestrator.planner.removal import Removal
+from orchestrator.planner.rollout import Rollout
+from orchestrator.planner.slots import Slots
+from orchestrator.planner.world import World
+
+
+def plan(intent: Intent, cluster: ClusterState, *, now: datetime) -> Plan:
+    """What may happen now, what is blocked and why, and when time alone would change the answer.
+
+    Operations of one plan may run side by side. Nothing to do and nothing blocked: the stack is what was asked for.
+    now: aware UTC.
+    """
+    return plan_world(World(intent, cluster, now))
+
+
+def plan_world(world: World) -> Plan:
+    """`plan` on a snapshot that is indexed already."""
+    slots, draft = Slots(world), Draft(world)
+    Removal(world, slots, draft).step()
+    if not world.intent.removed:
+        placement = Placement(world, slots)
+        for name in world.graph.order:
+            Rollout(world, slots, placement, draft, world.stack.services[name]).step()
+    return draft.plan()

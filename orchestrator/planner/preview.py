@@ -1,0 +1,90 @@
+"""`preview`: a plan followed to its end by folding it over `simulate`, so that people see a rollout as waves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from orchestrator.model.cluster import ClusterState
+from orchestrator.model.names import slot_name
+from orchestrator.model.plan import (
+    AnyOperation,
+    CreateContainer,
+    CreateNetwork,
+    CreateVolume,
+    Operation,
+    Preview,
+    RemoveContainer,
+    RemoveNetwork,
+    RemoveVolume,
+    StartContainer,
+    Step,
+    StopContainer,
+)
+from orchestrator.model.spec import Intent
+from orchestrator.planner.plan import plan
+from orchestrator.planner.simulate import settle, simulate
+from orchestrator.planner.world import World
+
+MOST_WAVES = 10_000
+"""A plan that has not ended by then never will: a broken promise of the planner."""
+
+
+def preview(intent: Intent, cluster: ClusterState, *, now: datetime) -> Preview:
+    """All steps that lead from `cluster` to what is wanted, if each one goes well, with what each waits for."""
+    steps: list[Step] = []
+    for wave in range(1, MOST_WAVES):
+        decided = plan(intent, cluster, now=now)
+        if not decided.operations:
+            later = settle(intent, cluster, now)
+            if later == cluster:
+                return Preview(steps=tuple(steps), blocked=decided.blocked)
+            cluster = later
+            continue
+        after = _Predecessors(World(intent, cluster, now), steps)
+        steps += [
+            Step(number=len(steps) + at, wave=wave, operation=operation, after=after.of(operation))
+            for at, operation in enumerate(decided.operations, start=1)
+        ]
+        cluster = simulate(intent, cluster, decided.operations, now)
+    raise AssertionError(f"the plan of {intent.stack.name} does not come to an end")
+
+
+class _Predecessors:
+    """Which earlier steps an operation waits for: those that work on what it needs."""
+
+    def __init__(self, world: World, steps: list[Step]) -> None:
+        self._world = world
+        self._last: dict[str, int] = {}
+        for step in steps:
+            for key in _works_on(step.operation):
+                self._last[key] = step.number
+
+    def of(self, operation: AnyOperation) -> tuple[int, ...]:
+        needs = set(_works_on(operation)) | set(self._needs(operation))
+        return tuple(sorted({self._last[key] for key in needs if key in self._last}))
+
+    def _needs(self, operation: AnyOperation) -> Iterator[str]:
+        if isinstance(operation, CreateContainer):
+            service = self._world.stack.services[operation.service]
+            yield f"{operation.node}/image/{service.image}"
+            yield from (f"{operation.node}/network/{name}" for name in self._world.network_names(service))
+            yield from (f"{operation.node}/volume/{name}" for name in self._world.volume_names(service))
+        elif isinstance(operation, StartContainer):
+            for dependency in self._world.graph.dependencies[operation.service]:
+                yield from (f"start {slot_name(dependency, n)}" for n in self._world.slots[dependency])
+        elif isinstance(operation, StopContainer) and operation.service in self._world.stack.services:
+            for user in self._world.graph.dependents[operation.service]:
+                yield from (f"stop {slot_name(user, c.slot)}" for c in self._world.by_service[user])
+        elif isinstance(operation, RemoveNetwork | RemoveVolume):
+            yield f"{operation.node}/removals"
+
+
+def _works_on(operation: Operation) -> Iterator[str]:
+    yield operation.target
+    if isinstance(operation, StartContainer | StopContainer):
+        yield f"{'start' if isinstance(operation, StartContainer) else 'stop'} {operation.subject}"
+    if isinstance(operation, RemoveContainer):
+        yield f"{operation.node}/removals"
+    if not isinstance(operation, CreateNetwork | CreateVolume):
+        yield f"{operation.node}/{operation.subject}"

@@ -1,0 +1,212 @@
+"""What the cluster would be after an operation went well: a plan can be followed to its end without an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import singledispatch
+from typing import Any
+
+from msgspec.structs import replace
+
+from orchestrator.model.cluster import (
+    ClusterState,
+    Container,
+    ContainerState,
+    Health,
+    HeldPort,
+    HeldVolume,
+    Image,
+    Network,
+    Volume,
+)
+from orchestrator.model.names import ContainerId
+from orchestrator.model.plan import (
+    AnyOperation,
+    BuildImage,
+    ConnectNetwork,
+    CopyImage,
+    CreateContainer,
+    CreateNetwork,
+    CreateVolume,
+    Operation,
+    PullImage,
+    RemoveContainer,
+    RemoveNetwork,
+    RemoveVolume,
+    RenameContainer,
+    StartContainer,
+    StopContainer,
+)
+from orchestrator.model.spec import Intent, MountType
+from orchestrator.planner.groups import borrowed
+from orchestrator.planner.placement import wanted_ports
+from orchestrator.planner.world import World
+
+KILLED_BY_TERM = 143
+
+
+def simulate(intent: Intent, cluster: ClusterState, operations: Sequence[AnyOperation], now: datetime) -> ClusterState:
+    """The cluster after these operations, all of them successful. Health checks have not passed yet: see `settle`."""
+    for operation in operations:
+        cluster = _apply(operation, World(intent, cluster, now))
+    return cluster
+
+
+def settle(intent: Intent, cluster: ClusterState, now: datetime) -> ClusterState:
+    """What time brings when all goes well: checks pass, and what others wait for to end, ends with 0."""
+    awaited = World(intent, cluster, now).awaited
+
+    def later(c: Container) -> Container:
+        if c.stack != intent.stack.name or c.state is not ContainerState.RUNNING:
+            return c
+        if c.service in awaited:
+            return replace(c, state=ContainerState.EXITED, exit_code=0, finished_at=now, ports=())
+        return replace(c, health=Health.HEALTHY) if c.health is Health.STARTING else c
+
+    return replace(cluster, containers=tuple(map(later, cluster.containers)))
+
+
+@singledispatch
+def _apply(operation: Operation, world: World) -> ClusterState:
+    raise AssertionError(f"{type(operation).__name__} must say what it changes in {world.stack.name}")
+
+
+@_apply.register
+def _(operation: PullImage | BuildImage | CopyImage, world: World) -> ClusterState:
+    cluster, node, ref = world.cluster, operation.node, operation.ref
+    image = Image(ref=ref, id=f"sha256:new-{ref}", node=node)
+    if isinstance(operation, CopyImage):
+        image = replace(world.images[operation.source, ref], node=node)
+    others = tuple(i for i in cluster.images if (i.node, i.ref) != (node, ref))
+    return replace(cluster, images=(*others, image), fresh_images=cluster.fresh_images | {f"{node}/{ref}"})
+
+
+@_apply.register
+def _(operation: CreateNetwork, world: World) -> ClusterState:
+    network = Network(
+        id=f"{operation.node}-{operation.name}",
+        name=operation.name,
+        node=operation.node,
+        stack=world.stack.name,
+        key=operation.key,
+        config=world.network_hashes[operation.name],
+    )
+    return replace(world.cluster, networks=(*world.cluster.networks, network))
+
+
+@_apply.register
+def _(operation: RemoveNetwork, world: World) -> ClusterState:
+    gone = (operation.node, operation.name)
+    return replace(world.cluster, networks=tuple(n for n in world.cluster.networks if (n.node, n.name) != gone))
+
+
+@_apply.register
+def _(operation: CreateVolume, world: World) -> ClusterState:
+    volume = Volume(
+        name=operation.name,
+        node=operation.node,
+        stack=world.stack.name,
+        key=operation.key,
+        config=world.volume_hashes[operation.name],
+    )
+    homes = {**world.cluster.homes, operation.name: operation.node}
+    return replace(world.cluster, volumes=(*world.cluster.volumes, volume), homes=homes)
+
+
+@_apply.register
+def _(operation: RemoveVolume, world: World) -> ClusterState:
+    gone = (operation.node, operation.name)
+    homes = {name: node for name, node in world.cluster.homes.items() if name != operation.name}
+    volumes = tuple(v for v in world.cluster.volumes if (v.node, v.name) != gone)
+    return replace(world.cluster, volumes=volumes, homes=homes)
+
+
+@_apply.register
+def _(operation: CreateContainer, world: World) -> ClusterState:
+    service = world.stack.services[operation.service]
+    image = world.images[operation.node, service.image]
+    named = (m for m in service.mounts if m.type is MountType.VOLUME)
+    volumes = [HeldVolume(name=_volume_name(world, m.source, m.target), target=m.target) for m in named]
+    known = {v.target for v in (*volumes, *operation.inherits)}
+    declared = [HeldVolume(name=f"anonymous{t}", target=t) for t in image.volumes if t not in known]
+    lenders = (c for name in borrowed(service) for c in world.by_service[name][-1:])
+    container = Container(
+        id=ContainerId(f"new-{operation.name}-{len(world.containers)}"),
+        name=operation.name,
+        node=operation.node,
+        stack=world.stack.name,
+        service=operation.service,
+        slot=operation.slot,
+        state=ContainerState.CREATED,
+        revision=world.intent.revision,
+        config=operation.config,
+        image=service.image,
+        image_id=image.id,
+        created_at=world.now,
+        networks=frozenset(world.network_names(service)),
+        volumes=(*operation.inherits, *volumes, *declared),
+        replaces=operation.replaces,
+        borrows=frozenset(c.id for c in lenders),
+    )
+    return replace(world.cluster, containers=(*world.cluster.containers, container))
+
+
+def _volume_name(world: World, source: str, target: str) -> str:
+    return world.stack.volumes[source].name if source in world.stack.volumes else f"anonymous{target}"
+
+
+def _change(world: World, container: str, how: Callable[[Container], Container]) -> ClusterState:
+    changed = tuple(how(c) if c.id == container else c for c in world.cluster.containers)
+    return replace(world.cluster, containers=changed)
+
+
+@_apply.register
+def _(operation: ConnectNetwork, world: World) -> ClusterState:
+    return _change(world, operation.container, lambda c: replace(c, networks=c.networks | {operation.network}))
+
+
+@_apply.register
+def _(operation: StartContainer, world: World) -> ClusterState:
+    service = world.stack.services[operation.service]
+    image = world.images.get((operation.node, service.image))
+    by_image = image is not None and image.has_check
+    has_check = service.healthcheck.test != ("NONE",) if service.healthcheck else by_image
+    changes: dict[str, Any] = {
+        "state": ContainerState.RUNNING,
+        "health": Health.STARTING if has_check else Health.NONE,
+        "started_at": world.now,
+        "ports": tuple(HeldPort(port=p.port, protocol=p.protocol) for p in wanted_ports(service, operation.slot)),
+    }
+
+    def started(c: Container) -> Container:
+        return replace(c, started_mark=f"{c.started_mark}+", exit_code=0, error="", **changes)
+
+    return _change(world, operation.container, started)
+
+
+@_apply.register
+def _(operation: StopContainer, world: World) -> ClusterState:
+    return _change(
+        world,
+        operation.container,
+        lambda c: replace(
+            c,
+            state=ContainerState.EXITED,
+            exit_code=KILLED_BY_TERM,
+            health=Health.NONE,
+            finished_at=world.now,
+            ports=(),
+        ),
+    )
+
+
+@_apply.register
+def _(operation: RemoveContainer, world: World) -> ClusterState:
+    kept = tuple(c for c in world.cluster.containers if c.id != operation.container)
+    return replace(world.cluster, containers=kept)
+
+
+@_apply.register
+def _(operation: RenameContainer, world: World) -> ClusterState:
+    return _change(world, operation.container, lambda c: replace(c, name=operation.to))
