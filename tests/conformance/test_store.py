@@ -184,7 +184,8 @@ async def test_two_watches_are_told_the_same(store: Store) -> None:
         for number in range(20):
             await store.write(Put(key="a", value=str(number).encode()))
 
-        assert await waiting == [[("a", str(number).encode()) for number in range(20)]] * 2
+        for changes in await waiting:
+            assert changes == [("a", str(number).encode()) for number in range(20)]
 
 
 async def test_a_refused_write_is_not_told(store: Store) -> None:
@@ -359,6 +360,11 @@ def line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
+def wait_for_text(path: Path) -> None:
+    while not path.read_text():
+        time.sleep(0.001)
+
+
 def end(process: subprocess.Popen[str]) -> None:
     process.kill()
     process.communicate()
@@ -458,8 +464,7 @@ async def test_a_kill_in_the_middle_loses_no_acknowledged_write(path: Path, tmp_
     for pause_s in (0.0, 0.003, 0.011, 0.05):
         receipts = tmp_path / f"receipts-{pause_s}"
         process = start(path, body, stdout=receipts)
-        while not receipts.read_text():
-            await asyncio.sleep(0.001)
+        await asyncio.to_thread(wait_for_text, receipts)
         await asyncio.sleep(pause_s)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
