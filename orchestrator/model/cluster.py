@@ -117,6 +117,8 @@ class Container(_Data, frozen=True, kw_only=True):
     image: str = ""
     image_id: str = ""
     health: Health = Health.NONE
+    check: tuple[str, ...] = ()
+    """The command of its health check, the file's or the image's, in the engine's form: `("CMD-SHELL", line)`."""
     health_log: str = ""
     """The last check's output, shortened."""
     exit_code: int = 0

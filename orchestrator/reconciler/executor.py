@@ -1,0 +1,230 @@
+"""Executor: one operation becomes calls to its node, a few at a time per node; a failure stays with its target.
+
+It decides nothing: what to do is the planner's, what became of it is the observer's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from orchestrator.engine.protocol import Engine, UploadedFile
+from orchestrator.errors import BadValue, EngineError, OrchError, StoreError, Unreachable
+from orchestrator.model.cluster import Failure
+from orchestrator.model.names import ContainerId, Digest, NodeName
+from orchestrator.model.plan import (
+    AnyOperation,
+    BuildImage,
+    ConnectNetwork,
+    CopyImage,
+    CreateContainer,
+    CreateNetwork,
+    CreateVolume,
+    PullImage,
+    RemoveContainer,
+    RemoveNetwork,
+    RemoveVolume,
+    RenameContainer,
+    StartContainer,
+    StopContainer,
+)
+from orchestrator.model.spec import FileGrant, FileSpec, Intent
+from orchestrator.reconciler.clock import monotonic_s
+from orchestrator.reconciler.events import (
+    Emit,
+    Event,
+    OperationDone,
+    OperationFailed,
+    OperationProgressed,
+    OperationStarted,
+)
+from orchestrator.reconciler.observe import Observer
+from orchestrator.reconciler.requests import container_request, network_join, network_labels, volume_labels
+
+Contents = Callable[[Digest], Awaitable[bytes]]
+"""Gives the content of a secret or config."""
+
+Homes = Callable[[str, NodeName | None], Awaitable[None]]
+"""Remembers where a volume's data is; None: the volume is gone."""
+
+AT_ONCE: Mapping[type, int] = {StopContainer: 64, PullImage: 3, BuildImage: 1, CopyImage: 2}
+"""Operations of a kind under way at a time, per node; a stop mostly waits for the container."""
+AT_ONCE_QUICK = 4
+"""All other kinds together: more of them gain nothing on one engine (measured)."""
+
+
+class Executor:
+    """Runs operations of one stack."""
+
+    def __init__(self, observer: Observer, contents: Contents, homes: Homes, emit: Emit) -> None:
+        self._observer, self._contents, self._homes, self._emit = observer, contents, homes, emit
+        self._turns: dict[tuple[NodeName, type | None], asyncio.Semaphore] = {}
+
+    async def run(self, intent: Intent, operation: AnyOperation) -> None:
+        """Carries it out, and has the observer know what came of it. Never raises an OrchError: failures are data."""
+        async with self._turn(operation):
+            started_s = monotonic_s()
+            self._tell(OperationStarted, operation)
+            try:
+                await HANDLERS[type(operation)](self, intent, operation)
+            except OrchError as error:
+                await self._failed(operation, error)
+            else:
+                self._observer.failures.pop(operation.target, None)
+                self._tell(OperationDone, operation, took_s=monotonic_s() - started_s)
+
+    def _turn(self, operation: AnyOperation) -> asyncio.Semaphore:
+        kind = type(operation) if type(operation) in AT_ONCE else None
+        limit = AT_ONCE[kind] if kind else AT_ONCE_QUICK
+        return self._turns.setdefault((operation.node, kind), asyncio.Semaphore(limit))
+
+    async def _failed(self, operation: AnyOperation, error: OrchError) -> None:
+        known = self._observer.failures.get(operation.target)
+        self._observer.failures[operation.target] = Failure(
+            target=operation.target,
+            node=operation.node,
+            what=error.what,
+            why=error.why,
+            fix=error.fix,
+            temporary=error.temporary,
+            at=self._observer.moment(),
+            count=known.count + 1 if known else 1,
+        )
+        self._tell(OperationFailed, operation, what=error.what, why=error.why, fix=error.fix, temporary=error.temporary)
+        if isinstance(error, Unreachable):
+            await self._observer.doubt(operation.node)
+
+    def _tell(self, kind: type[Event], operation: AnyOperation, **fields: Any) -> None:
+        observer = self._observer
+        self._emit(kind(stack=observer.stack_name, at=observer.moment(), operation=operation, **fields))  # type: ignore[call-arg]  # each kind's own fields
+
+    def _engine(self, node: NodeName) -> Engine:
+        return self._observer.engines[node]
+
+    def _progress(self, operation: AnyOperation) -> Callable[[str], None]:
+        return lambda text: self._tell(OperationProgressed, operation, text=text)
+
+    async def _pull(self, _: Intent, op: PullImage) -> None:
+        await self._engine(op.node).pull(op.ref, platform=op.platform, progress=self._progress(op))
+        await self._image_came(op)
+
+    async def _build(self, intent: Intent, op: BuildImage) -> None:
+        build = intent.stack.services[op.service].build
+        assert build is not None, "only a service with `build` is built"
+        await self._engine(op.node).build(op.ref, build, progress=self._progress(op))
+        await self._image_came(op)
+
+    async def _copy(self, _: Intent, op: CopyImage) -> None:
+        await self._engine(op.node).load(self._engine(op.source).save(op.ref))
+        await self._image_came(op)
+
+    async def _image_came(self, op: PullImage | BuildImage | CopyImage) -> None:
+        await self._observer.refresh_image(op.node, op.ref)
+        self._observer.fresh_images.add(f"{op.node}/{op.ref}")
+
+    async def _create_network(self, intent: Intent, op: CreateNetwork) -> None:
+        network = intent.stack.networks[op.key]
+        await self._engine(op.node).create_network(network, network_labels(intent.stack, network))
+        await self._observer.refresh_networks(op.node)
+
+    async def _remove_network(self, _: Intent, op: RemoveNetwork) -> None:
+        await self._engine(op.node).remove_network(op.name)
+        await self._observer.refresh_networks(op.node)
+
+    async def _create_volume(self, intent: Intent, op: CreateVolume) -> None:
+        volume = intent.stack.volumes[op.key]
+        await self._engine(op.node).create_volume(volume, volume_labels(intent.stack, volume))
+        self._observer.homes[op.name] = op.node
+        await self._homes(op.name, op.node)
+        await self._observer.refresh_volumes(op.node)
+
+    async def _remove_volume(self, _: Intent, op: RemoveVolume) -> None:
+        await self._engine(op.node).remove_volume(op.name)
+        self._observer.homes.pop(op.name, None)
+        await self._homes(op.name, None)
+        await self._observer.refresh_volumes(op.node)
+
+    async def _create_container(self, intent: Intent, op: CreateContainer) -> None:
+        request = container_request(intent, op, self._observer.state().containers)
+        created = await self._engine(op.node).create_container(request)
+        await self._refreshed(op.node, created)
+
+    async def _connect(self, intent: Intent, op: ConnectNetwork) -> None:
+        service = intent.stack.services[op.service]
+        join = network_join(intent.stack, service, op.network, op.slot)
+        await self._on(op, self._engine(op.node).connect(op.container, join))
+
+    async def _start(self, intent: Intent, op: StartContainer) -> None:
+        engine = self._engine(op.node)
+        if files := await self._files(intent, op):
+            await engine.put_files(op.container, files)
+        await self._on(op, engine.start(op.container))
+
+    async def _stop(self, _: Intent, op: StopContainer) -> None:
+        await self._on(op, self._engine(op.node).stop(op.container, grace_s=op.grace_s))
+
+    async def _rename(self, _: Intent, op: RenameContainer) -> None:
+        await self._on(op, self._engine(op.node).rename(op.container, op.to))
+
+    async def _remove_container(self, _: Intent, op: RemoveContainer) -> None:
+        await self._engine(op.node).remove(op.container, volumes=op.volumes)
+        self._observer.forget(op.container)
+
+    async def _on(
+        self,
+        op: ConnectNetwork | StartContainer | StopContainer | RenameContainer,
+        call: Awaitable[None],
+    ) -> None:
+        """The call; whatever came of it, the container is looked at again."""
+        self._observer.busy.add(op.container)
+        try:
+            await call
+        except EngineError:
+            await self._look_after_failure(op)
+            raise
+        finally:
+            self._observer.busy.discard(op.container)
+        await self._refreshed(op.node, op.container)
+
+    async def _look_after_failure(self, op: ConnectNetwork | StartContainer | StopContainer | RenameContainer) -> None:
+        try:
+            await self._refreshed(op.node, op.container)
+        except EngineError:
+            return  # the first failure tells more
+
+    async def _refreshed(self, node: NodeName, container: ContainerId) -> None:
+        await self._observer.refresh_container(node, container)
+
+    async def _files(self, intent: Intent, op: StartContainer) -> tuple[UploadedFile, ...]:
+        stack = intent.stack
+        service = stack.services[op.service]
+        wanted = [(g, stack.secrets[g.source]) for g in service.secrets]
+        wanted += [(g, stack.configs[g.source]) for g in service.configs]
+        return tuple([await self._file(grant, file) for grant, file in wanted])
+
+    async def _file(self, grant: FileGrant, file: FileSpec) -> UploadedFile:
+        try:
+            content = await self._contents(file.digest)
+        except StoreError as error:
+            raise BadValue(
+                f'the content of "{file.key}" can\'t be had', why=str(error), fix="run orch up again"
+            ) from error
+        return UploadedFile(path=grant.target, content=content, uid=int(grant.uid), gid=int(grant.gid), mode=grant.mode)
+
+
+HANDLERS: Mapping[type, Callable[[Executor, Intent, Any], Awaitable[None]]] = {
+    PullImage: Executor._pull,
+    BuildImage: Executor._build,
+    CopyImage: Executor._copy,
+    CreateNetwork: Executor._create_network,
+    RemoveNetwork: Executor._remove_network,
+    CreateVolume: Executor._create_volume,
+    RemoveVolume: Executor._remove_volume,
+    CreateContainer: Executor._create_container,
+    ConnectNetwork: Executor._connect,
+    StartContainer: Executor._start,
+    StopContainer: Executor._stop,
+    RemoveContainer: Executor._remove_container,
+    RenameContainer: Executor._rename,
+}
