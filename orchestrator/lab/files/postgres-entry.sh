@@ -1,0 +1,63 @@
+#!/bin/sh
+# First start of an empty PGDATA: initdb, the database and user of the environment, then /docker-entrypoint-initdb.d.
+# Variables as in Docker Hub's postgres image: POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB (each also as ..._FILE),
+# POSTGRES_HOST_AUTH_METHOD, POSTGRES_INITDB_ARGS.
+set -eu
+
+from_file() { # NAME: the value of NAME, or the content of the file that NAME_FILE names
+    eval "file=\${$1_FILE:-}"
+    if [ -n "$file" ]; then
+        eval "$1=\$(cat \"\$file\")"
+    fi
+}
+
+case "${1:-postgres}" in
+-*) set -- postgres "$@" ;;
+esac
+[ $# -gt 0 ] || set -- postgres
+[ "$1" = postgres ] || exec "$@"
+
+if [ "$(id -u)" = 0 ]; then
+    mkdir -p "$PGDATA" /var/run/postgresql
+    chown -R postgres:postgres "$PGDATA" /var/run/postgresql
+    chmod 700 "$PGDATA"
+    exec setpriv --reuid=postgres --regid=postgres --clear-groups "$0" "$@"
+fi
+
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+    from_file POSTGRES_USER
+    from_file POSTGRES_PASSWORD
+    from_file POSTGRES_DB
+    user=${POSTGRES_USER:-postgres}
+    database=${POSTGRES_DB:-$user}
+    method=${POSTGRES_HOST_AUTH_METHOD:-scram-sha-256}
+    if [ -z "${POSTGRES_PASSWORD:-}" ] && [ "$method" != trust ]; then
+        echo 'postgres: set POSTGRES_PASSWORD, or POSTGRES_HOST_AUTH_METHOD=trust' >&2
+        exit 1
+    fi
+    secret=/var/run/postgresql/.password
+    (umask 077 && printf '%s\n' "${POSTGRES_PASSWORD:-}" >$secret)
+    with_password=
+    [ -z "${POSTGRES_PASSWORD:-}" ] || with_password="--pwfile=$secret"
+    # The variables are lists of options.
+    # shellcheck disable=SC2086
+    initdb --username="$user" --auth-local=trust --auth-host="$method" --encoding=UTF8 --locale=C.UTF-8 --no-sync \
+        $with_password ${POSTGRES_INITDB_ARGS:-} >/dev/null
+    rm -f $secret
+    echo "host all all all $method" >>"$PGDATA/pg_hba.conf"
+    pg_ctl start -w -s -o "-c listen_addresses=''"
+    if [ "$database" != postgres ]; then
+        psql -v ON_ERROR_STOP=1 -qX -U "$user" -d postgres -v name="$database" <<-'SQL'
+		CREATE DATABASE :"name";
+		SQL
+    fi
+    for script in /docker-entrypoint-initdb.d/*; do
+        case "$script" in
+        *.sql) echo "postgres: $script" && psql -v ON_ERROR_STOP=1 -qX -U "$user" -d "$database" -f "$script" ;;
+        *.sh) echo "postgres: $script" && . "$script" ;;
+        esac
+    done
+    pg_ctl stop -w -s -m fast
+fi
+shift
+exec postgres -c listen_addresses='*' "$@"
