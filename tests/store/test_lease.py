@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from orchestrator.errors import LeaseLost, Unavailable
-from orchestrator.store import MemoryStore, Owner, Put, SqliteStore, StackLock, hold, holder
+from orchestrator.store import MemoryStore, Owner, Put, SqliteStore, StackLock, hold, holder, lease
 
 KEY = "locks/shop"
 
@@ -50,7 +50,8 @@ async def test_the_lock_is_released_when_the_block_fails() -> None:
     assert await store.keys("") == ()
 
 
-async def test_a_second_one_waits_and_goes_on_at_once() -> None:
+async def test_a_second_one_waits_and_goes_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "_LOOK_AGAIN_S", 3600)
     store = MemoryStore()
     order: list[str] = []
 
@@ -65,7 +66,7 @@ async def test_a_second_one_waits_and_goes_on_at_once() -> None:
     ended = await asyncio.gather(*(work(name) for name in "abc"))
 
     assert [step.partition(" ")[2] for step in order] == ["in", "out"] * 3
-    assert max(ended) - started < 0.4, "a release was noticed late"
+    assert max(ended) - started < 5, "a release was noticed late"
 
 
 async def test_a_second_one_that_waited_in_vain_is_told_who_is_at_work() -> None:
@@ -187,7 +188,7 @@ async def test_the_lock_of_a_killed_process_is_taken_over_at_once(tmp_path: Path
     waited_s = await take(path, wait_s=5)  # its parent has not waited for it: a zombie is dead
     process.communicate()
 
-    assert waited_s < 0.7
+    assert waited_s < 3
 
 
 async def test_a_process_killed_while_another_waits_is_replaced_soon(tmp_path: Path) -> None:
@@ -201,7 +202,7 @@ async def test_a_process_killed_while_another_waits_is_replaced_soon(tmp_path: P
     process.communicate()
 
     assert not held
-    assert waited_s < 1.5
+    assert waited_s < 5
 
 
 async def test_a_process_that_ends_well_is_followed_within_a_moment(tmp_path: Path) -> None:
@@ -213,7 +214,7 @@ async def test_a_process_that_ends_well_is_followed_within_a_moment(tmp_path: Pa
     process.communicate("end\n")
     await taking
 
-    assert time.monotonic() - ended < 1
+    assert time.monotonic() - ended < 5
 
 
 async def test_a_stopped_process_keeps_its_lock_until_its_lease_ends(tmp_path: Path) -> None:
@@ -250,11 +251,33 @@ async def test_a_reused_process_id_is_not_the_holder() -> None:
     assert owner(me.pid, "1", me.machine).is_dead
 
 
+@pytest.mark.parametrize("dead", [False, True])
+async def test_of_several_that_find_it_free_one_has_it_at_a_time(tmp_path: Path, dead: bool) -> None:
+    store = SqliteStore(tmp_path / "orch.db")
+    if dead:
+        me = await my_owner()
+        await store.write(Put(key=KEY, value=msgspec.json.encode(owner(me.pid, "another start", me.machine))))
+    at_work: list[str] = []
+    seen: list[list[str]] = []
+
+    async def work(name: str) -> None:
+        async with hold(store, KEY, owner=name):
+            at_work.append(name)
+            await asyncio.sleep(0.01)
+            seen.append(list(at_work))
+            at_work.remove(name)
+
+    await asyncio.gather(*(work(name) for name in "abcd"))
+    await store.close()
+
+    assert sorted(seen) == [["a"], ["b"], ["c"], ["d"]]
+
+
 async def test_of_another_machine_nothing_is_known() -> None:
     store = MemoryStore()
-    lease = await store.grant(ttl_s=60)
+    far_lease = await store.grant(ttl_s=60)
     far = owner(1, "no such start", "another boot")
-    await store.write(Put(key=KEY, value=msgspec.json.encode(far), lease=lease))
+    await store.write(Put(key=KEY, value=msgspec.json.encode(far), lease=far_lease))
 
     with pytest.raises(LeaseLost, match='"orch up"'):
         async with hold(store, KEY, owner="orch up", wait_s=0.02):
