@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import queue
 import threading
 from collections import deque
@@ -23,6 +24,9 @@ THREADS = 6
 
 HELD_BACK = 512
 """Items of a stream that wait for their reader before the thread pauses."""
+
+
+SOCKET_MARGIN_S = 1.0
 
 
 class DeadlinePassed(Exception):
@@ -48,18 +52,19 @@ class Calls:
         """What `work` returns, on one of the shared threads; raises DeadlinePassed, and what `work` raises."""
         return await self._under_deadline(work, timeout_s, self._share)
 
-    async def alone(self, work: Callable[[], T], timeout_s: float) -> T:
-        """The same, on a thread of its own."""
-        return await self._under_deadline(work, timeout_s, self._spawn)
+    async def alone(self, work: Callable[[], T], timeout_s: float, *, idle_s: float | None = None) -> T:
+        """The same, on a thread of its own. `timeout_s` may be infinite; `idle_s` as in `stream`."""
+        return await self._under_deadline(work, timeout_s, self._spawn, idle_s)
 
     async def stream(
-        self, produce: Callable[[Callable[[T], None]], None], *, idle_s: float | None = None
+        self, produce: Callable[[Callable[[T], None]], None], *, idle_s: float | None = None, held: int = HELD_BACK
     ) -> AsyncGenerator[T]:
         """The items that `produce` hands to its argument, on a thread of its own, until it returns.
 
         idle_s: the longest silence of a socket that is borne; None: silence is no fault.
+        held:   how many items may wait for their reader before the thread pauses.
         """
-        scope, feed = self._scope(idle_s), Feed[T](asyncio.get_running_loop())
+        scope, feed = self._scope(idle_s), Feed[T](asyncio.get_running_loop(), held)
         self._spawn(lambda: _within(scope, lambda: feed.fill(produce)))
         try:
             async for item in feed.items():
@@ -78,13 +83,20 @@ class Calls:
             self._threads = self._idle = 0
 
     async def _under_deadline(
-        self, work: Callable[[], T], timeout_s: float, start: Callable[[Callable[[], None]], None]
+        self,
+        work: Callable[[], T],
+        timeout_s: float,
+        start: Callable[[Callable[[], None]], None],
+        idle_s: float | None = None,
     ) -> T:
-        scope, loop = self._scope(timeout_s), asyncio.get_running_loop()
+        limit_s = None if math.isinf(timeout_s) else timeout_s
+        # Were the socket's time the same, it would now and then be the one to speak of it, in other words.
+        scope = self._scope(idle_s or (limit_s and limit_s + SOCKET_MARGIN_S))
+        loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         start(lambda: _deliver(loop, future, lambda: _within(scope, work)))
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(limit_s):
                 return await future
         except TimeoutError as error:
             if future.done() and not future.cancelled():
@@ -151,8 +163,8 @@ def _deliver(loop: asyncio.AbstractEventLoop, future: asyncio.Future[T], work: C
 class Feed(Generic[T]):
     """Items from a thread to a coroutine, a bounded number of them on the way."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self, loop: asyncio.AbstractEventLoop, held: int) -> None:
+        self._loop, self._held = loop, held
         self._items: deque[T] = deque()
         self._room = threading.Condition()
         self._news = asyncio.Event()
@@ -190,7 +202,7 @@ class Feed(Generic[T]):
 
     def _put(self, item: T) -> None:
         with self._room:
-            while len(self._items) >= HELD_BACK and not self._is_over:
+            while len(self._items) >= self._held and not self._is_over:
                 self._room.wait()
             if self._is_over:
                 raise Abandoned
@@ -199,7 +211,7 @@ class Feed(Generic[T]):
 
     def _make_room(self) -> None:
         with self._room:
-            if len(self._items) == HELD_BACK // 2:
+            if len(self._items) == self._held // 2:
                 self._room.notify_all()
 
     def _tell(self) -> None:

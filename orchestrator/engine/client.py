@@ -12,11 +12,11 @@ from contextlib import aclosing
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from orchestrator.engine.calls import Calls
+from orchestrator.engine.calls import HELD_BACK, Calls
 from orchestrator.engine.endpoint import Endpoint, parse_endpoint
 from orchestrator.engine.failures import explained
 from orchestrator.engine.tunnel import Tunnel
-from orchestrator.errors import TooOld
+from orchestrator.errors import EngineError, TooOld
 from orchestrator.model.names import NodeName
 
 if TYPE_CHECKING:
@@ -37,43 +37,58 @@ class Client:
 
     def __init__(self, node: NodeName, endpoint: str, *, deadline_s: float) -> None:
         self.node, self.deadline_s = node, deadline_s
-        self.endpoint: Endpoint = parse_endpoint(endpoint)
+        self.reached: Endpoint = parse_endpoint(endpoint)
+        """Where the socket is: for ssh the tunnel's end here, once it is open."""
         self.version: ApiVersion = (0, 0)
         """Agreed on with the engine; (0, 0) until then."""
         self.clock_offset_s = 0.0
         """The engine's clock minus ours, to half a second, as of that moment."""
         self._calls = Calls(node)
-        self._tunnel = Tunnel(self.endpoint) if self.endpoint.scheme == "ssh" else None
+        self._tunnel = Tunnel(self.reached) if self.reached.scheme == "ssh" else None
         self._api: Api | None = None
         self._pulse: Api | None = None
         self._making = Lock()
         self._agreeing: asyncio.Lock | None = None
 
     async def call(
-        self, doing: str, work: Callable[[Api], T], *, timeout_s: float | None = None, alone: bool = False
+        self,
+        doing: str,
+        work: Callable[[Api], T],
+        *,
+        timeout_s: float | None = None,
+        alone: bool = False,
+        idle_s: float | None = None,
     ) -> T:
         """What `work` returns on one of the engine's threads; raises EngineError about `doing`.
 
-        alone: on a thread of its own, for calls that are long by nature.
+        timeout_s: for the whole call; None: the engine's `deadline_s`.
+        alone:     on a thread of its own, for calls that are long by nature; `idle_s` then bounds a socket's silence.
         """
-        run = self._calls.alone if alone else self._calls.run
+        limit_s = timeout_s or self.deadline_s
         try:
-            await self.agree()
-            return await run(lambda: work(self.api()), timeout_s or self.deadline_s)
+            await self._agree()
+            if alone:
+                return await self._calls.alone(lambda: work(self.api()), limit_s, idle_s=idle_s)
+            return await self._calls.run(lambda: work(self.api()), limit_s)
         except Exception as error:
             raise self._explained(error, doing) from error
 
     async def stream(
-        self, doing: str, produce: Callable[[Api, Callable[[T], None]], None], *, idle_s: float | None = None
+        self,
+        doing: str,
+        produce: Callable[[Api, Callable[[T], None]], None],
+        *,
+        idle_s: float | None = None,
+        held: int = HELD_BACK,
     ) -> AsyncGenerator[T]:
         """The items that `produce` emits on a thread of its own; raises EngineError about `doing`."""
         try:
-            await self.agree()
+            await self._agree()
 
             def work(emit: Callable[[T], None]) -> None:
                 produce(self.api(), emit)
 
-            async with aclosing(self._calls.stream(work, idle_s=idle_s)) as items:
+            async with aclosing(self._calls.stream(work, idle_s=idle_s, held=held)) as items:
                 async for item in items:
                     yield item
         except Exception as error:
@@ -87,7 +102,13 @@ class Client:
             raise self._explained(error, "reach the engine") from error
 
     async def agree(self) -> None:
-        """Asks the engine, once, for the API versions that it speaks; raises TooOld."""
+        """After this `version` and `clock_offset_s` are known; raises EngineError."""
+        try:
+            await self._agree()
+        except Exception as error:
+            raise self._explained(error, "agree on an API version") from error
+
+    async def _agree(self) -> None:
         if self.version != (0, 0):
             return
         self._agreeing = self._agreeing or asyncio.Lock()
@@ -123,10 +144,9 @@ class Client:
     def _connected(self) -> Api:
         from orchestrator.engine.transport import Api
 
-        here = self.endpoint
         if self._tunnel is not None:
-            here = Endpoint(scheme="unix", path=self._tunnel.open())
-        api = Api(here)
+            self.reached = Endpoint(scheme="unix", path=self._tunnel.open())
+        api = Api(self.reached)
         if self.version != (0, 0):
             api.speak(self.version)
         return api
@@ -139,7 +159,7 @@ class Client:
             pulse = self._pulse
         pulse.open("GET", "/_ping", is_versioned=False)
 
-    def _explained(self, error: BaseException, doing: str) -> BaseException:
+    def _explained(self, error: BaseException, doing: str) -> EngineError:
         explained_error = explained(error, node=self.node, doing=doing)
         if isinstance(explained_error, TooOld):
             self.version = (0, 0)  # another engine may answer there now: ask it again

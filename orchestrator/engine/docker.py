@@ -14,24 +14,30 @@ import logging
 import math
 import re
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from orchestrator.engine import observe, translate
+from orchestrator.engine import images, observe, translate
 from orchestrator.engine.client import Client, version_of
 from orchestrator.engine.files import put_archives
+from orchestrator.engine.logs import Lines, log_params, read_logs
 from orchestrator.engine.protocol import (
     ContainerRequest,
     EngineEvent,
     EventKind,
+    ExecResult,
+    ExecSession,
+    LogLine,
     NetworkJoin,
+    Progress,
     UploadedFile,
 )
 from orchestrator.errors import EngineError, NotFound, Refused, Unreachable
 from orchestrator.model.cluster import Container, EngineFacts, Image, Network, Volume
 from orchestrator.model.names import COMPOSE_PROJECT, ContainerId, NodeName, StackName
-from orchestrator.model.spec import NetworkSpec, VolumeSpec
+from orchestrator.model.spec import Build, NetworkSpec, VolumeSpec
 
 if TYPE_CHECKING:
     from orchestrator.engine.transport import Api
@@ -228,6 +234,95 @@ class DockerEngine:
     async def remove_image(self, ref: str) -> None:
         with _already("no such image"):
             await self._work(f'remove image "{ref}"', lambda api: api.remove_image(ref))
+
+    async def pull(self, ref: str, *, platform: str = "", progress: Progress | None = None) -> None:
+        work = partial(images.pull, ref, platform)
+        async for line in self._client.stream(f'pull image "{ref}"', work, idle_s=images.SILENCE_S):
+            if progress is not None:
+                progress(line)
+
+    async def build(self, ref: str, build: Build, *, progress: Progress | None = None) -> None:
+        from orchestrator.engine.build import build as build_image
+
+        await build_image(self._client, ref, build, progress)
+
+    def save(self, ref: str) -> AsyncGenerator[bytes]:
+        work = partial(images.save, ref)
+        return self._client.stream(f'save image "{ref}"', work, idle_s=images.SILENCE_S, held=images.PIECES_HELD)
+
+    async def load(self, archive: AsyncIterator[bytes]) -> None:
+        pieces = images.Pieces(archive)
+        try:
+            await self._client.call(
+                "load an image",
+                partial(images.load, iter(pieces)),
+                timeout_s=math.inf,
+                alone=True,
+                idle_s=images.SILENCE_S,
+            )
+        finally:
+            pieces.close()
+
+    # -- what runs in them -----------------------------------------------------------------------------------------
+
+    async def exec(
+        self, container: ContainerId, command: Sequence[str], *, user: str = "", timeout_s: float = 30.0
+    ) -> ExecResult:
+        """At the deadline the command is left alone: the engine has no way to end it."""
+        from orchestrator.engine.execio import run_command
+
+        doing = f'run a command in container "{_short(container)}"'
+        work = partial(run_command, container, command, user)
+        return await self._client.call(doing, work, timeout_s=timeout_s, alone=True)
+
+    async def open_exec(
+        self,
+        container: ContainerId,
+        command: Sequence[str],
+        *,
+        tty: bool,
+        stdin: bool,
+        env: Sequence[str] = (),
+        user: str = "",
+        workdir: str = "",
+        privileged: bool = False,
+    ) -> ExecSession:
+        from orchestrator.engine.execio import DockerExec
+
+        body = {
+            "Cmd": list(command),
+            "Tty": tty,
+            "AttachStdin": stdin,
+            "AttachStdout": True,
+            "AttachStderr": True,
+            "Env": list(env),
+            "User": user,
+            "WorkingDir": workdir,
+            "Privileged": privileged,
+        }
+        doing = f'run a command in container "{_short(container)}"'
+        made = await self._client.call(doing, lambda api: api.ask("POST", f"/containers/{container}/exec", body=body))
+        return DockerExec(self._client, made["Id"], has_terminal=tty, has_stdin=stdin, doing=doing)
+
+    async def logs(
+        self,
+        container: ContainerId,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        timestamps: bool = False,
+    ) -> AsyncGenerator[LogLine]:
+        await self._client.agree()
+        offset_s = await self._clock_offset_s()
+        params = log_params(
+            follow=follow, tail=tail, since=since, until=until, timestamps=timestamps, clock_offset_s=offset_s
+        )
+        work = partial(read_logs, container, params, Lines(has_times=timestamps, clock_offset_s=offset_s))
+        idle_s = None if follow else self._slow_s
+        async for line in self._client.stream(f'read the logs of "{_short(container)}"', work, idle_s=idle_s):
+            yield line
 
     # -- events ----------------------------------------------------------------------------------------------------
 

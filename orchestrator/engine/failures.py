@@ -85,6 +85,10 @@ BY_CONNECTION: tuple[tuple[str, _Kind, str], ...] = (
 )
 
 
+class StreamedError(Exception):
+    """The engine's own words, said in a stream that had begun well."""
+
+
 def explained(error: BaseException, *, node: str, doing: str) -> EngineError:
     """`error` of the SDK, of HTTP, of sockets or of our deadline, as one of ours. `doing`: `start container "web"`."""
     if isinstance(error, EngineError):
@@ -92,6 +96,8 @@ def explained(error: BaseException, *, node: str, doing: str) -> EngineError:
     if isinstance(error, DeadlinePassed):
         fix = "see whether dockerd and its host are overloaded or hung: docker info"
         return Unreachable(f"can't {doing}", where=node, why=str(error), fix=fix)
+    if isinstance(error, StreamedError):
+        return refusal(str(error), 500, node=node, doing=doing)
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(status, int):
         return refusal(_message(error), status, node=node, doing=doing)
@@ -135,13 +141,12 @@ def _reason(chain: tuple[BaseException, ...]) -> str:
         return "the call was given up"
     system = [cause for cause in chain if isinstance(cause, OSError) and cause.strerror]
     if system:
-        return (system[-1].strerror or "").lower()
-    return _plain(chain[-1])
+        return _plain(system[-1].strerror or "").lower()
+    return _plain(str(chain[-1])) or type(chain[-1]).__name__
 
 
-def _plain(error: BaseException) -> str:
-    text = re.sub(r"<[\w.]+ object at 0x[0-9a-f]+>:? ?", "", str(error)).strip()
-    return text or type(error).__name__
+def _plain(text: str) -> str:
+    return re.sub(r"<[\w.]+ object at 0x[0-9a-f]+>:? ?|\[SSL: \w+\] | \(_ssl\.c:\d+\)", "", text).strip()
 
 
 def _message(error: BaseException) -> str:

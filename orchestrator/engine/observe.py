@@ -95,6 +95,7 @@ def container_of(inspected: Json, node: NodeName, *, clock_offset_s: float = 0.0
         image=inspected["Config"].get("Image") or "",
         image_id=inspected.get("Image") or "",
         health=Health(health.get("Status") or Health.NONE),
+        check=tuple((inspected["Config"].get("Healthcheck") or {}).get("Test") or ()),
         health_log=_last_check(health),
         exit_code=state.get("ExitCode") or 0,
         error=state.get("Error") or "",
