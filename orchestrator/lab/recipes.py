@@ -78,11 +78,23 @@ _PYTHON_UNUSED = tuple(
     f"/usr/lib/python3.11/{name}"
     for name in ("test", "idlelib", "lib2to3", "ensurepip", "pydoc_data", "tkinter", "turtledemo", "distutils", "venv")
 )
-_NOT_FOR_THE_WEB = tuple(
-    f"/usr/lib/python3.11/{name}"
-    for name in ("unittest", "xmlrpc", "sqlite3", "curses", "dbm", "wsgiref", "xml", "email/test", "lib-dynload/_sqlite3*",
-                 "lib-dynload/_curses*", "lib-dynload/_codecs_*", "lib-dynload/_dbm*", "lib-dynload/readline*", "multiprocessing")
-)  # fmt: skip
+_NOT_FOR_ASYNCIO = (
+    *(
+        f"/usr/lib/python3.11/lib-dynload/{name}[._]*"
+        for name in (
+            *("_bz2", "_codecs", "_crypt", "_ctypes", "_curses", "_dbm", "_decimal", "_hashlib", "_lzma", "_sqlite3"),
+            *("_ssl", "_uuid", "nis", "readline"),
+        )
+    ),
+    *(
+        f"/usr/lib/python3.11/{name}"
+        for name in (
+            *("ctypes", "curses", "dbm", "email", "html", "http", "json", "multiprocessing", "sqlite3", "tomllib"),
+            *("unittest", "urllib", "wsgiref", "xml", "xmlrpc", "zoneinfo", "_pydecimal.py", "turtle.py"),
+            *("encodings/c[pn]*", "encodings/mac_*", "encodings/iso*", "encodings/*jis*", "encodings/big5*"),
+        )
+    ),
+)
 _POSTGRES = "/usr/lib/postgresql/15"
 
 _RECIPES = (
@@ -91,7 +103,7 @@ _RECIPES = (
         tag="orch/httpd:2.4",
         packages=("apache2",),
         keep=("/usr/sbin/apache2", "/usr/lib/apache2/modules", "/etc/mime.types"),
-        drop=("/usr/lib/apache2/modules/mod_lua.so", "/usr/lib/apache2/modules/mod_*ldap*.so"),
+        drop=tuple(f"/usr/lib/apache2/modules/mod_{name}.so" for name in ("lua", "*ldap*", "proxy_html", "xml2enc")),
         users={"www-data": 33},
         directories={"/usr/local/apache2/conf/extra": 0, "/usr/local/apache2/logs": 0},
         links={
@@ -177,7 +189,7 @@ _RECIPES = (
         tag="orch/pyweb:1",
         packages=("python3-minimal", "libpython3-stdlib"),
         keep=_PYTHON,
-        drop=(*_PYTHON_UNUSED, *_NOT_FOR_THE_WEB, "/usr/lib/python3*/**/__pycache__"),
+        drop=(*_PYTHON_UNUSED, *_NOT_FOR_ASYNCIO, "/usr/lib/python3*/**/__pycache__"),
         files={"/app/pyweb.py": "pyweb.py"},
         bytecode="/usr/lib",
         environment=(f"PATH={_PATH}", "LANG=C.UTF-8", "PYTHONUNBUFFERED=1"),

@@ -1,4 +1,4 @@
-"""The few files of an image out of the many of its packages: programs, the libraries that they load, chosen directories."""
+"""The few files of an image out of the many of its packages: programs, their libraries, chosen directories."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _is_elf(file: Path) -> bool:
 
 
 def _loaded(packages: Path, loader: Path, binary: Path) -> Iterator[Path]:
-    """Asked of the closure's own loader, so that this machine's libraries play no part; static programs load nothing."""
+    """Asked of the closure's own loader, so this machine's libraries play no part; static programs load nothing."""
     where = ":".join(str(path) for path in (packages / "usr/lib", *sorted(packages.glob("usr/lib/*-linux-gnu"))))
     argv = [str(loader), "--inhibit-cache", "--library-path", where, "--list", str(binary)]
     done = subprocess.run(argv, capture_output=True, text=True)
