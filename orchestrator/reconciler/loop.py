@@ -48,9 +48,10 @@ class Loop:
         is_enough: Callable[[Plan, ClusterState], bool] = lambda decided, _: decided.is_converged,
     ) -> None:
         self.intent, self._observer, self._executor, self._emit = intent, observer, executor, emit
-        self._may_write, self._is_enough = may_write, is_enough
+        self._may_write, self.is_enough = may_write, is_enough
         self._prober = Prober(observer)
         self._wake = asyncio.Event()
+        observer.changed = self.wake
         self._under_way: dict[str, tuple[NodeName, asyncio.Task[None]]] = {}
         self._told: tuple[object, ...] = ()
         self._last_start_s = 0.0
@@ -113,7 +114,7 @@ class Loop:
         """None while something is under way, or may still change by itself."""
         if self._under_way or decided.operations:
             return None
-        if self._is_enough(decided, cluster):
+        if self.is_enough(decided, cluster):
             return Verdict(converged=True)
         if is_hopeless(decided.blocked):
             return Verdict(converged=False, blocked=decided.blocked)

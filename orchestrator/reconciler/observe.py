@@ -50,12 +50,13 @@ class Observer:
         engines: Mapping[NodeName, Engine],
         homes: Mapping[str, NodeName],
         clock: Clock,
-        changed: Callable[[], None],
     ) -> None:
-        self.stack, self.engines, self._clock, self._changed = stack, engines, clock, changed
+        self.stack, self.engines, self._clock = stack, engines, clock
+        self.changed: Callable[[], None] = lambda: None
         self.nodes = dict(nodes)
         self.homes = dict(homes)
         self.failures: dict[str, Failure] = {}
+        self.first_trouble: EngineError | None = None
         self.fresh_images: set[str] = set()
         self.busy: set[str] = set()
         """Ids of containers that an operation of ours works on: its own result tells more than their events."""
@@ -97,7 +98,7 @@ class Observer:
 
     def check_passed(self, c: Container) -> None:
         self._passed.add(incarnation(c))
-        self._changed()
+        self.changed()
 
     async def start(self) -> None:
         """Subscribes to every node and lists it once; nodes that can't be asked are down from then on."""
@@ -108,6 +109,7 @@ class Observer:
         try:
             await self.relist(node)
         except EngineError as error:
+            self.first_trouble = self.first_trouble or error
             self._silent(node, error, at_once=True)
         self._tasks.append(asyncio.create_task(self._watch_over(node)))
 
@@ -152,7 +154,7 @@ class Observer:
             self._containers[id] = await self.engines[node].container(id)
         except NotFound:
             self._containers.pop(id, None)
-        self._changed()
+        self.changed()
 
     async def refresh_networks(self, node: NodeName) -> None:
         self._networks[node] = await self.engines[node].networks()
@@ -178,7 +180,7 @@ class Observer:
     async def _heard(self, event: EngineEvent) -> None:
         if event.kind is EventKind.DESTROY:
             self._containers.pop(ContainerId(event.id), None)
-            self._changed()
+            self.changed()
         elif event.kind in CONTAINER_EVENTS and event.id not in self.busy:
             with suppress(EngineError):
                 await self.refresh_container(event.node, ContainerId(event.id))
@@ -198,7 +200,7 @@ class Observer:
         self._tasks.append(asyncio.create_task(self._follow(node)))
         await self.relist(node)
         self.nodes[node] = replace(self.nodes[node], status=NodeStatus.READY, silent_since=None, trouble="")
-        self._changed()
+        self.changed()
 
     def _silent(self, node: NodeName, error: EngineError, *, at_once: bool = False) -> None:
         known, now = self.nodes[node], self._clock()
@@ -209,7 +211,7 @@ class Observer:
         trouble = error.why or error.what
         self.nodes[node] = replace(known, status=status, silent_since=since, trouble=trouble)
         if status is not known.status:
-            self._changed()
+            self.changed()
 
     async def doubt(self, node: NodeName) -> None:
         """A call to the node got no answer: look at once rather than at the next heartbeat."""

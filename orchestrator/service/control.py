@@ -1,33 +1,36 @@
 """What people can ask of orch: declare, look, steer. The command line and (later) the HTTP API both call this.
 
-Each asking verb reads the stack's stored intent, changes it, and puts it back naming what it replaces; `converge` then
-runs the loop until the world agrees. In one process this is all there is; a server would run the same object.
+Each asking verb reads the stack's stored intent, changes it (`intents.py`), and puts it back naming what it replaces;
+`converge` then runs the loop until the world agrees. In one process this is all there is; a server would run the same
+object.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import suppress
 
 import msgspec
 
-from orchestrator.engine.protocol import Engine, LogLine
+from orchestrator.engine.protocol import Engine
+from orchestrator.errors import EngineError, NoSuchThing
 from orchestrator.model.cluster import Container, Node
-from orchestrator.model.names import Digest, NodeName, ServiceName, SlotNumber, StackName
-from orchestrator.model.plan import Blocked, Preview
+from orchestrator.model.names import ContainerId, Digest, NodeName, ServiceName, SlotNumber, StackName, slot_name
+from orchestrator.model.plan import Preview
 from orchestrator.model.spec import Intent, StackSpec
+from orchestrator.planner import preview
+from orchestrator.reconciler.clock import Clock
 from orchestrator.reconciler.events import Emit
+from orchestrator.reconciler.observe import Observer
+from orchestrator.service import images, intents
+from orchestrator.service.converge import Convergence, Outcome
+from orchestrator.service.hosts import Hosts
+from orchestrator.service.logs import TaggedLine, Window, followed, merged, moment
+from orchestrator.service.summaries import StackSummary, summaries
+from orchestrator.store import Stacks, Store, Stored, Vault
 
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a `converge` ended. `timed_out` and `superseded_by` (somebody put another revision) exclude `converged`."""
-
-    converged: bool
-    revision: int
-    took_s: float
-    blocked: tuple[Blocked, ...] = ()
-    timed_out: bool = False
-    superseded_by: int = 0
+__all__ = ["Control", "Outcome", "StackSummary", "TaggedLine", "UpRequest"]
 
 
 class UpRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,70 +44,100 @@ class UpRequest(msgspec.Struct, frozen=True, kw_only=True):
     no_deps: bool = False
     remove_orphans: bool = False
     build: bool = False
+    new_volumes: tuple[str, ...] = ()
+    """Engine names of volumes whose data is given up: they may be made anew where they are missing."""
     pull: str = ""
     """Overrides every service's pull_policy: always | missing | never."""
-
-
-class StackSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of `orch ls`."""
-
-    name: StackName
-    revision: int
-    services: int
-    running: int
-    wanted: int
-    nodes: tuple[NodeName, ...] = ()
-    files: tuple[str, ...] = ()
-    state: str = ""
-    """`running(3)`, `running(2), exited(1)` ..., as `docker compose ls` says it; also for stacks Compose made."""
-
-
-class TaggedLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A log line and the container that wrote it."""
-
-    container: Container
-    line: LogLine
 
 
 class Control:
     """The verbs. Open it with `open_control`."""
 
+    def __init__(self, store: Store, vault: Vault, hosts: Hosts, clock: Clock, command: str = "orch") -> None:
+        self._store, self._vault, self._hosts, self._clock, self._command = store, vault, hosts, clock, command
+        self._stacks = Stacks(store)
+
+    # -- what is wanted --------------------------------------------------------------------------------------------
+
     async def stack_names(self) -> tuple[StackName, ...]:
         """Stacks that are declared in the store, sorted."""
-        raise NotImplementedError
+        return await self._stacks.names()
 
     async def intent(self, stack: StackName) -> Intent:
         """raises NoSuchThing, naming the stacks that exist"""
-        raise NotImplementedError
+        return (await self._stored(stack)).intent
+
+    async def _stored(self, stack: StackName) -> Stored:
+        stored = await self._stacks.get(stack)
+        if stored is None:
+            there = ", ".join(await self.stack_names()) or "none"
+            raise NoSuchThing(f'no stack "{stack}" has been declared', fix=f"orch up declares one; there are: {there}")
+        return stored
+
+    async def _put(self, intent: Intent, before: Stored | None) -> Intent:
+        return (await self._stacks.put(intent, replaces=before)).intent
 
     async def preview_up(self, request: UpRequest) -> Preview:
         """What `up` would do, without a single mutating call."""
-        raise NotImplementedError
+        before = await self._stacks.get(request.stack.name)
+        containers = await self._hosts.containers(request.stack.name)
+        intent = intents.after_up(before.intent if before else None, request, containers)
+        observer = await self._observer(intent.stack)
+        try:
+            await observer.start()
+            return preview(intent, observer.state(), now=self._clock())
+        finally:
+            await observer.close()
+
+    async def _observer(self, stack: StackSpec) -> Observer:
+        homes = await self._stacks.homes()
+        return Observer(stack, self._hosts.nodes, self._hosts.engines, homes, self._clock)
 
     async def up(self, request: UpRequest) -> Intent:
         """Declares; raises RevisionConflict when somebody else declared the same stack meanwhile."""
-        raise NotImplementedError
+        before = await self._stacks.get(request.stack.name)
+        for volume in request.new_volumes:
+            await self._stacks.forget_home(volume)
+        containers = await self._hosts.containers(request.stack.name) if before else ()
+        intent = intents.after_up(before.intent if before else None, request, containers)
+        await self._vault.put(request.contents)
+        return await self._put(intent, before)
 
     async def down(
         self, stack: StackName, *, volumes: bool = False, timeout_s: float | None = None, remove_orphans: bool = False
     ) -> Intent:
-        """Works for a stack that only runs (one that Docker Compose started), too."""
-        raise NotImplementedError
+        """Works for a stack that only runs (one that Docker Compose started), too; raises NoSuchThing for none."""
+        before = await self._stacks.get(stack)
+        if before is None and not await self._hosts.containers(stack):
+            await self._stored(stack)
+        intent = intents.after_down(
+            before.intent if before else None,
+            stack,
+            volumes=volumes,
+            timeout_s=timeout_s,
+            remove_orphans=remove_orphans,
+        )
+        return await self._put(intent, before)
 
     async def doomed_volumes(self, stack: StackName) -> tuple[tuple[NodeName, str], ...]:
         """(node, engine name) of the volumes that `down --volumes` would destroy, external ones left out."""
-        raise NotImplementedError
+        answers, _ = await self._hosts.ask(lambda engine: engine.volumes())
+        return tuple(sorted((v.node, v.name) for listed in answers.values() for v in listed if v.stack == stack))
 
-    async def scale(self, stack: StackName, replicas: Mapping[ServiceName, int], *, no_deps: bool = False) -> Intent:
-        raise NotImplementedError
+    async def scale(self, stack: StackName, replicas: Mapping[ServiceName, int]) -> Intent:
+        before = await self._stored(stack)
+        return await self._put(intents.after_scale(before.intent, replicas), before)
 
     async def start(self, stack: StackName, services: Sequence[ServiceName] = ()) -> Intent:
-        raise NotImplementedError
+        before = await self._stored(stack)
+        containers = await self._hosts.containers(stack)
+        return await self._put(intents.after_start(before.intent, services, containers), before)
 
     async def stop(
         self, stack: StackName, services: Sequence[ServiceName] = (), *, timeout_s: float | None = None
     ) -> Intent:
-        raise NotImplementedError
+        before = await self._stored(stack)
+        return await self._put(intents.after_stop(before.intent, services, timeout_s), before)
 
     async def restart(
         self,
@@ -114,89 +147,139 @@ class Control:
         timeout_s: float | None = None,
         no_deps: bool = False,
     ) -> Intent:
-        raise NotImplementedError
+        before = await self._stored(stack)
+        containers = await self._hosts.containers(stack)
+        return await self._put(
+            intents.after_restart(before.intent, services, containers, timeout_s, no_deps=no_deps), before
+        )
+
+    async def removable(
+        self, stack: StackName, services: Sequence[ServiceName] = (), *, stop: bool = False
+    ) -> tuple[Container, ...]:
+        """The containers that `remove_stopped` would take, for the confirmation."""
+        before = await self._stored(stack)
+        intents.check_services(before.intent.stack, services)
+        containers = [c for c in await self._hosts.containers(stack) if not services or c.service in services]
+        return tuple(c for c in containers if stop or not c.is_running)
 
     async def remove_stopped(
         self, stack: StackName, services: Sequence[ServiceName] = (), *, stop: bool = False, volumes: bool = False
     ) -> tuple[Container, ...]:
-        """`orch rm`: removes stopped containers of services at rest (`stop` first puts them to rest); what was removed.
+        """`orch rm`: removes the stopped containers, and lets their services rest; what was removed.
 
-        Their slots stay at rest until the next `up`, `start` or `scale`.
+        Those slots stay empty until the next `up`, `start` or `scale`. `stop` takes running ones, too.
         """
-        raise NotImplementedError
+        doomed = await self.removable(stack, services, stop=stop)
+        before = await self._stored(stack)
+        await self._put(intents.after_rest(before.intent, doomed), before)
+        await asyncio.gather(*(self._remove(c, volumes=volumes) for c in doomed))
+        return doomed
 
-    async def removable(self, stack: StackName, services: Sequence[ServiceName] = ()) -> tuple[Container, ...]:
-        """The stopped containers that `remove_stopped` would take, for the confirmation."""
-        raise NotImplementedError
-
-    async def remove_images(self, stack: StackSpec, *, local_only: bool, emit: Emit) -> None:
-        """`down --rmi local|all`: images of the stack's services; `local_only` those without a tag of their own."""
-        raise NotImplementedError
+    async def _remove(self, c: Container, *, volumes: bool) -> None:
+        engine = self._hosts.engines[c.node]
+        if c.is_running:
+            await engine.stop(c.id)
+        await engine.remove(c.id, volumes=volumes)
 
     async def converge(
         self, stack: StackName, emit: Emit, *, wait_timeout_s: float | None = None, detach: bool = False
     ) -> Outcome:
         """Runs the loop until the stack is what was asked for, or can't become it without a person.
 
-        detach: do not wait for health checks of services that nothing depends on.
+        detach: do not wait for health checks that nothing depends on.
         Cancelling leaves a consistent world: operations under way end or are given up, the next `converge` goes on.
+        raises LeaseLost: another process works on the stack and does not end; Unreachable: no node answers
         """
-        raise NotImplementedError
+        stored = await self._stored(stack)
+        convergence = Convergence(self._store, self._vault, self._hosts, self._clock, emit)
+        return await convergence.run(stored, self._command, wait_timeout_s=wait_timeout_s, detach=detach)
+
+    # -- what is ---------------------------------------------------------------------------------------------------
 
     async def containers(self, stack: StackName | None = None) -> tuple[Container, ...]:
         """Of all nodes that answer, sorted by stack, service and slot."""
-        raise NotImplementedError
+        return await self._hosts.containers(stack)
 
     async def stacks(self) -> tuple[StackSummary, ...]:
-        raise NotImplementedError
+        """Declared ones, and those that only run."""
+        declared = [await self._stored(name) for name in await self.stack_names()]
+        return summaries([stored.intent for stored in declared], await self._hosts.containers(None))
 
     async def locate(self, stack: StackName, service: ServiceName, slot: SlotNumber | None) -> tuple[Engine, Container]:
         """The running container of the slot (None: the lowest); raises NoSuchThing with the slots that run."""
-        raise NotImplementedError
+        running = [c for c in await self._hosts.containers(stack) if c.is_running]
+        for c in running:
+            if c.service == service and slot in (None, c.slot):
+                return self._hosts.engines[c.node], c
+        there = ", ".join(sorted({slot_name(c.service, c.slot) for c in running})) or "nothing"
+        wanted = service if slot is None else slot_name(service, slot)
+        raise NoSuchThing(f'"{wanted}" of stack "{stack}" does not run', fix=f"running: {there}")
 
-    def logs(
+    async def log_tail(self, node: str, container: str, lines: int) -> tuple[str, ...]:
+        """The last lines of one container, running or not; none when they can't be had."""
+        with suppress(EngineError, KeyError):
+            stream = self._hosts.engines[NodeName(node)].logs(ContainerId(container), tail=lines)
+            return tuple([line.text async for line in stream])
+        return ()
+
+    async def logs(
         self,
         stack: StackName,
-        services: Sequence[ServiceName] = (),
+        services: Sequence[str] = (),
         *,
         follow: bool = False,
         tail: int | None = None,
         since: str = "",
         until: str = "",
-        timestamps: bool = False,
     ) -> AsyncIterator[TaggedLine]:
         """Merged by time; with `follow`, containers that come later are joined, those that end are left.
 
-        since, until: as `docker logs` takes them: RFC 3339, Unix seconds, or a span such as `10m`.
+        services:     names of services or slots (`web.2`); none is all
+        since, until: as `docker logs` takes them: RFC 3339, Unix seconds, or a span such as `10m`
         """
-        raise NotImplementedError
+
+        def is_wanted(c: Container) -> bool:
+            return c.stack == stack and (
+                not services or bool({c.service, slot_name(c.service, c.slot)} & set(services))
+            )
+
+        window = Window(tail=tail, since=moment(since, self._clock()), until=moment(until, self._clock()))
+        containers = tuple(c for c in await self._hosts.containers(stack) if is_wanted(c))
+        engines = self._hosts.engines
+        lines = followed(engines, containers, window, is_wanted) if follow else merged(engines, containers, window)
+        async for tagged in lines:
+            yield tagged
+
+    # -- images ----------------------------------------------------------------------------------------------------
+
+    async def remove_images(self, stack: StackSpec, *, local_only: bool, emit: Emit) -> None:
+        """`down --rmi local|all`: images of the stack's services; `local_only` those without a tag of their own."""
+        await images.remove(self._hosts, stack, emit, self._clock, local_only=local_only)
 
     async def build(self, stack: StackSpec, services: Sequence[ServiceName], emit: Emit, *, no_cache: bool) -> None:
         """Builds the images of the services that have a `build`, on the node that would run them first."""
-        raise NotImplementedError
+        intents.check_services(stack, services)
+        await images.build(self._hosts, stack, services, emit, self._clock, no_cache=no_cache)
 
     async def pull(self, stack: StackSpec, services: Sequence[ServiceName], emit: Emit) -> None:
         """Pulls on all active nodes; services that are built are left out."""
-        raise NotImplementedError
+        intents.check_services(stack, services)
+        await images.pull(self._hosts, stack, services, emit, self._clock)
+
+    # -- nodes -----------------------------------------------------------------------------------------------------
 
     async def nodes(self) -> tuple[Node, ...]:
         """As registered, with facts and status; those that don't answer within 3 s are `down` with `trouble`."""
-        raise NotImplementedError
+        return await self._hosts.described()
 
     async def add_node(self, name: NodeName, endpoint: str, labels: Mapping[str, str]) -> Node:
         """Asks the engine first: unreachable, the same engine under another name, an API that is too old: refused."""
-        raise NotImplementedError
+        return await self._hosts.add(name, endpoint, labels)
 
     async def remove_node(self, name: NodeName, *, force: bool = False) -> None:
         """Refused while containers or homes of volumes are on it, unless `force`."""
-        raise NotImplementedError
+        await self._hosts.remove(name, self._stacks, force=force)
 
-
-@asynccontextmanager
-async def open_control(env: Mapping[str, str]) -> AsyncIterator[Control]:
-    """The service in this process, on the store of `$ORCH_HOME` (default `~/.local/state/orch`).
-
-    Nodes are those of the registry; when it is empty, the one engine that `docker` itself would use, as node "local".
-    """
-    raise NotImplementedError
-    yield Control()
+    async def close(self) -> None:
+        await self._hosts.close()
+        await self._store.close()

@@ -1,0 +1,148 @@
+"""One convergence: the stack's lock is held, its nodes are watched, and the loop runs until nothing is left to do."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing, suppress
+
+import msgspec
+
+from orchestrator.errors import LeaseLost, RevisionConflict, Unreachable
+from orchestrator.model.cluster import ClusterState, NodeStatus
+from orchestrator.model.names import Digest, NodeName, StackName
+from orchestrator.model.plan import Blocked, Plan, Severity
+from orchestrator.model.spec import Intent
+from orchestrator.planner.world import World
+from orchestrator.reconciler.clock import Clock, monotonic_s
+from orchestrator.reconciler.events import Emit
+from orchestrator.reconciler.executor import Executor
+from orchestrator.reconciler.loop import Loop, Verdict, notice
+from orchestrator.reconciler.observe import Observer
+from orchestrator.service.hosts import Hosts
+from orchestrator.store import StackLock, Stacks, Store, Stored, Vault, hold
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a `converge` ended. `timed_out` and `superseded_by` (somebody put another revision) exclude `converged`."""
+
+    converged: bool
+    revision: int
+    took_s: float
+    blocked: tuple[Blocked, ...] = ()
+    timed_out: bool = False
+    superseded_by: int = 0
+
+
+class Convergence:
+    """Makes one stored intent true."""
+
+    def __init__(self, store: Store, vault: Vault, hosts: Hosts, clock: Clock, emit: Emit) -> None:
+        self._store, self._vault, self._hosts, self._clock, self._emit = store, vault, hosts, clock, emit
+        self._stacks = Stacks(store)
+
+    async def run(self, stored: Stored, command: str, *, wait_timeout_s: float | None, detach: bool) -> Outcome:
+        """See `Control.converge`."""
+        started_s, stack = monotonic_s(), stored.intent.stack.name
+        # the lock is taken while the nodes are listed: neither needs the other
+        observer = Observer(
+            stored.intent.stack, self._hosts.nodes, self._hosts.engines, await self._stacks.homes(), self._clock
+        )
+        try:
+            async with hold(self._store, f"locks/{stack}", owner=command) as lock:
+                await observer.start()
+                self._refuse_if_all_silent(observer)
+                self._tell_what_is_odd(stored.intent, observer)
+                await self._keep_homes(observer)
+                outcome = await self._loop(stored, observer, lock, wait_timeout_s, detach)
+                if outcome.converged and stored.intent.removed:
+                    with suppress(RevisionConflict):
+                        await self._stacks.forget(stack, replaces=stored)
+        finally:
+            await observer.close()
+        return msgspec.structs.replace(outcome, took_s=monotonic_s() - started_s)
+
+    async def _loop(
+        self, stored: Stored, observer: Observer, lock: StackLock, wait_timeout_s: float | None, detach: bool
+    ) -> Outcome:
+        intent = stored.intent
+        executor = Executor(observer, self._content, self._home, self._emit)
+        loop = Loop(intent, observer, executor, self._emit, may_write=lock.check)
+        if detach:
+            loop.is_enough = lambda decided, cluster: _is_started(intent, decided, cluster, self._clock)
+        running = asyncio.create_task(loop.run())
+        watching = asyncio.create_task(self._superseded(intent.stack.name, stored))
+        try:
+            done, _ = await asyncio.wait(
+                (running, watching), timeout=wait_timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            if running in done:
+                return _outcome(intent, running.result())
+            other = watching.result() if watching in done else 0
+            return Outcome(
+                converged=False,
+                revision=intent.revision,
+                took_s=0,
+                blocked=loop.blocked,
+                timed_out=watching not in done,
+                superseded_by=other,
+            )
+        finally:
+            running.cancel()
+            watching.cancel()
+            await asyncio.gather(running, watching, return_exceptions=True)
+
+    async def _superseded(self, stack: StackName, stored: Stored) -> int:
+        """The revision that somebody else put, once it is there."""
+        async with aclosing(self._stacks.watch(stack, after=stored.stored_at_revision)) as changes:
+            async for change in changes:
+                return change.intent.revision if change else stored.intent.revision
+        raise LeaseLost("the store ended its watch", fix="run the command again")
+
+    def _refuse_if_all_silent(self, observer: Observer) -> None:
+        if all(node.status is NodeStatus.DOWN for node in observer.nodes.values()):
+            troubles = "; ".join(f"{node.name} ({node.endpoint}): {node.trouble}" for node in observer.nodes.values())
+            raise observer.first_trouble or Unreachable("no node answers", why=troubles)
+
+    def _tell_what_is_odd(self, intent: Intent, observer: Observer) -> None:
+        for node in observer.nodes.values():
+            if node.status is NodeStatus.DOWN:
+                notice(self._emit, observer, f'node "{node.name}" does not answer: {node.trouble}')
+        orphans = sorted(c.name for c in observer.state().containers if c.service not in intent.stack.services)
+        if orphans and not intent.remove_orphans:
+            notice(
+                self._emit,
+                observer,
+                f"containers of services that are not in the file are left alone: {', '.join(orphans)} "
+                "(--remove-orphans removes them)",
+            )
+
+    async def _keep_homes(self, observer: Observer) -> None:
+        """Volumes that were made before orch looked (by Docker Compose, or before a crash) get their homes."""
+        known = await self._stacks.homes()
+        for volume, node in observer.homes.items():
+            if volume not in known:
+                await self._stacks.set_home(volume, node)
+
+    async def _content(self, digest: Digest) -> bytes:
+        return await self._vault.get(digest)
+
+    async def _home(self, volume: str, node: NodeName | None) -> None:
+        if node is None:
+            await self._stacks.forget_home(volume)
+        else:
+            await self._stacks.set_home(volume, node)
+
+
+def _outcome(intent: Intent, verdict: Verdict) -> Outcome:
+    return Outcome(converged=verdict.converged, revision=intent.revision, took_s=0, blocked=verdict.blocked)
+
+
+def _is_started(intent: Intent, decided: Plan, cluster: ClusterState, clock: Clock) -> bool:
+    """All that is left to wait for are checks of containers that run, and none is to be replaced any more."""
+    if any(entry.severity is Severity.FAILED or entry.causes for entry in decided.blocked):
+        return False
+    world = World(intent, cluster, clock())
+    running = {c.id for c in world.containers if c.is_running}
+    wanted = sum(map(len, world.slots.values()))
+    there = sum(c.service in intent.stack.services for c in world.containers)
+    return there <= wanted and all(entry.container in running for entry in decided.blocked)

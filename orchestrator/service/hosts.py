@@ -1,0 +1,131 @@
+"""Hosts: the registered nodes and a connection to each, opened when it is first needed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from orchestrator.engine.protocol import Engine
+from orchestrator.errors import Conflict, EngineError, NoSuchThing, TooOld
+from orchestrator.model.cluster import Container, Node, NodeStatus
+from orchestrator.model.names import NodeName, StackName
+from orchestrator.store import Nodes, Stacks
+
+T = TypeVar("T")
+
+OLDEST_API = (1, 41)
+"""Docker Engine 20.10: older ones are not tested."""
+ANSWER_WITHIN_S = 3.0
+
+Connect = Callable[[NodeName, str], Engine]
+
+
+class Hosts:
+    """All nodes of this cluster. `registry` is None where the one engine of `docker` itself is the whole cluster."""
+
+    def __init__(self, nodes: tuple[Node, ...], connect: Connect, registry: Nodes | None) -> None:
+        self.nodes: dict[NodeName, Node] = {node.name: node for node in nodes}
+        self._connect, self._registry = connect, registry
+
+    @cached_property
+    def engines(self) -> dict[NodeName, Engine]:
+        return {node.name: self._connect(node.name, node.endpoint) for node in self.nodes.values()}
+
+    async def ask(
+        self, question: Callable[[Engine], Awaitable[T]]
+    ) -> tuple[dict[NodeName, T], dict[NodeName, EngineError]]:
+        """The answers of all nodes, and the errors of those that gave none within ANSWER_WITHIN_S."""
+        answers = await asyncio.gather(*(self._asked(engine, question) for engine in self.engines.values()))
+        by_node = dict(zip(self.engines, answers, strict=True))
+        silent = {node: answer for node, answer in by_node.items() if isinstance(answer, EngineError)}
+        return {n: a for n, a in by_node.items() if not isinstance(a, EngineError)}, silent
+
+    async def _asked(self, engine: Engine, question: Callable[[Engine], Awaitable[T]]) -> T | EngineError:
+        try:
+            await engine.ping(timeout_s=ANSWER_WITHIN_S)
+            return await question(engine)
+        except EngineError as error:
+            return error
+
+    async def containers(self, stack: StackName | None) -> tuple[Container, ...]:
+        """Of all nodes that answer, sorted; raises the node's own error when none does."""
+        answers, silent = await self.ask(lambda engine: engine.containers(stack))
+        if silent and not answers:
+            raise next(iter(silent.values()))
+        found = [c for containers in answers.values() for c in containers]
+        return tuple(sorted(found, key=lambda c: (c.stack, c.service, c.slot, c.name)))
+
+    async def described(self) -> tuple[Node, ...]:
+        """The nodes with their facts; those that don't answer are down, with the reason."""
+        answers, silent = await self.ask(lambda engine: engine.facts())
+        found = [replace(self.nodes[name], facts=facts) for name, facts in answers.items()]
+        for name, error in silent.items():
+            found.append(replace(self.nodes[name], status=NodeStatus.DOWN, trouble=error.why or error.what))
+        return tuple(sorted(found, key=lambda node: node.name))
+
+    async def add(self, name: NodeName, endpoint: str, labels: Mapping[str, str]) -> Node:
+        """Registers an engine that answers, once, under one name."""
+        registry = self._writable()
+        engine = self._connect(name, endpoint)
+        try:
+            await engine.ping(timeout_s=ANSWER_WITHIN_S)
+            facts = await engine.facts()
+        finally:
+            await engine.close()
+        if facts.api_version < OLDEST_API:
+            raise TooOld(
+                f'node "{name}" can\'t be added: its engine {facts.version} is too old',
+                why=f"it speaks API {_dotted(facts.api_version)}; orch needs {_dotted(OLDEST_API)}",
+                fix="upgrade Docker there to 20.10 or newer",
+            )
+        for other in await self.described():
+            if other.facts and other.facts.engine_id == facts.engine_id and other.name in await self._known():
+                raise Conflict(
+                    f'node "{name}" is there already, as "{other.name}"',
+                    why=f"both endpoints lead to engine {facts.engine_id}",
+                    fix=f'use "{other.name}", or remove it first: orch node rm {other.name}',
+                )
+        node = Node(name=name, endpoint=endpoint, labels=labels)
+        await registry.add(node)
+        return replace(node, facts=facts)
+
+    async def _known(self) -> frozenset[NodeName]:
+        return frozenset(node.name for node in await self._writable().list())
+
+    async def remove(self, name: NodeName, stacks: Stacks, *, force: bool) -> None:
+        """Refused while something of ours is there, unless `force`."""
+        registry = self._writable()
+        if name not in await self._known():
+            there = ", ".join(sorted(await self._known())) or "none"
+            raise NoSuchThing(f'there is no node "{name}"', fix=f"one of: {there}")
+        if not force:
+            await self._refuse_in_use(name, stacks)
+        await registry.remove(name)
+
+    async def _refuse_in_use(self, name: NodeName, stacks: Stacks) -> None:
+        volumes = sorted(volume for volume, node in (await stacks.homes()).items() if node == name)
+        containers = [c.name for c in await self.engines[name].containers()] if name in self.engines else []
+        held = [f"containers {', '.join(containers)}"] if containers else []
+        held += [f"the data of volumes {', '.join(volumes)}"] if volumes else []
+        if held:
+            raise Conflict(
+                f'node "{name}" is in use',
+                why=f"it has {' and '.join(held)}",
+                fix=f"take the stacks down first, or leave them there: orch node rm --force {name}",
+            )
+
+    def _writable(self) -> Nodes:
+        assert self._registry is not None, "`open_control` gives every cluster a registry"
+        return self._registry
+
+    async def close(self) -> None:
+        if "engines" in self.__dict__:
+            await asyncio.gather(*(engine.close() for engine in self.engines.values()))
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))
