@@ -58,13 +58,16 @@ def _copy(packages: Path, image: Path, path: Path, dropped: set[Path]) -> None:
 
 
 def _libraries(packages: Path, files: Iterable[Path]) -> set[Path]:
-    """What the loader in `packages` maps for the files, itself included; nothing where all are static."""
+    """What the loader in `packages` maps for the files, itself included; nothing where all are static.
+
+    libgcc_s comes along because glibc loads it by itself when a thread ends, and aborts without it.
+    """
     binaries = [file for file in files if _is_elf(file)]
     loaders = sorted(packages.glob("usr/lib*/ld-linux-*.so.*")) + sorted(packages.glob("usr/lib/*/ld-linux-*.so.*"))
     if not binaries or not loaders:
         return set()
     found = {library for binary in binaries for library in _loaded(packages, loaders[0], binary)}
-    return found | {loaders[0]} if found else set()
+    return found | {loaders[0], *packages.glob("usr/lib/*-linux-gnu/libgcc_s.so.1")} if found else set()
 
 
 def _is_elf(file: Path) -> bool:

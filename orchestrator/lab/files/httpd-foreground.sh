@@ -1,5 +1,5 @@
 #!/bin/sh
 # As in Docker Hub's httpd image: what an earlier process of the same container left goes first.
-set -eu
+set -eu # and a full path, or busybox would take its own httpd
 rm -f /run/httpd.pid
-exec httpd -DFOREGROUND "$@"
+exec /usr/local/apache2/bin/httpd -DFOREGROUND "$@"

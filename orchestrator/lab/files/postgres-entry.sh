@@ -2,7 +2,7 @@
 # First start of an empty PGDATA: initdb, the database and user of the environment, then /docker-entrypoint-initdb.d.
 # Variables as in Docker Hub's postgres image: POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB (each also as ..._FILE),
 # POSTGRES_HOST_AUTH_METHOD, POSTGRES_INITDB_ARGS.
-set -eu
+set -eu # and full paths where busybox would otherwise take its own applet
 
 from_file() { # NAME: the value of NAME, or the content of the file that NAME_FILE names
     eval "file=\${$1_FILE:-}"
@@ -21,7 +21,7 @@ if [ "$(id -u)" = 0 ]; then
     mkdir -p "$PGDATA" /var/run/postgresql
     chown -R postgres:postgres "$PGDATA" /var/run/postgresql
     chmod 700 "$PGDATA"
-    exec setpriv --reuid=postgres --regid=postgres --clear-groups "$0" "$@"
+    exec /usr/bin/setpriv --reuid=postgres --regid=postgres --clear-groups "$0" "$@"
 fi
 
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
