@@ -55,6 +55,7 @@ class Loop:
         self._under_way: dict[str, tuple[NodeName, asyncio.Task[None]]] = {}
         self._told: tuple[object, ...] = ()
         self._last_start_s = 0.0
+        self.settle_s = SETTLE_S
         self.blocked: tuple[Blocked, ...] = ()
         """What the last plan could not do."""
 
@@ -121,8 +122,8 @@ class Loop:
         return None
 
     async def _stays_so(self) -> bool:
-        """True if nothing happens until what was started last has run for SETTLE_S."""
-        left_s = self._last_start_s + SETTLE_S - monotonic_s()
+        """True if nothing happens until what was started last has run for `settle_s`."""
+        left_s = self._last_start_s + self.settle_s - monotonic_s()
         if left_s <= 0:
             return not self._wake.is_set()
         return not await self._woken(left_s)

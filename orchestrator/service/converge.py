@@ -68,6 +68,7 @@ class Convergence:
         executor = Executor(observer, self._content, self._home, self._emit)
         loop = Loop(intent, observer, executor, self._emit, may_write=lock.check)
         if detach:
+            loop.settle_s = 0.0
             loop.is_enough = lambda decided, cluster: _is_started(intent, decided, cluster, self._clock)
         running = asyncio.create_task(loop.run())
         watching = asyncio.create_task(self._superseded(intent.stack.name, stored))
