@@ -4,10 +4,11 @@
 # POSTGRES_HOST_AUTH_METHOD, POSTGRES_INITDB_ARGS.
 set -eu # and full paths where busybox would otherwise take its own applet
 
-from_file() { # NAME: the value of NAME, or the content of the file that NAME_FILE names
+from_file() { # NAME: export NAME with the content of the file that NAME_FILE names, if it names one
     eval "file=\${$1_FILE:-}"
     if [ -n "$file" ]; then
-        eval "$1=\$(cat \"\$file\")"
+        eval "export $1=\"\$(cat \"\$file\")\""
+        unset "$1_FILE"
     fi
 }
 
@@ -17,6 +18,10 @@ esac
 [ $# -gt 0 ] || set -- postgres
 [ "$1" = postgres ] || exec "$@"
 
+# While still root: a secret's file may be nobody else's to read.
+for name in POSTGRES_USER POSTGRES_PASSWORD POSTGRES_DB; do
+    from_file $name
+done
 if [ "$(id -u)" = 0 ]; then
     mkdir -p "$PGDATA" /var/run/postgresql
     chown -R postgres:postgres "$PGDATA" /var/run/postgresql
@@ -25,9 +30,6 @@ if [ "$(id -u)" = 0 ]; then
 fi
 
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
-    from_file POSTGRES_USER
-    from_file POSTGRES_PASSWORD
-    from_file POSTGRES_DB
     user=${POSTGRES_USER:-postgres}
     database=${POSTGRES_DB:-$user}
     method=${POSTGRES_HOST_AUTH_METHOD:-scram-sha-256}
