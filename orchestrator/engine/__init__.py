@@ -12,8 +12,9 @@ from orchestrator.model.names import NodeName
 
 if TYPE_CHECKING:
     from orchestrator.engine.docker import DockerEngine
+    from orchestrator.engine.memory import Behaviour, MemoryEngine
 
-__all__ = ["connect", "default_endpoint"]
+__all__ = ["Behaviour", "MemoryEngine", "connect", "default_endpoint"]
 
 
 def connect(node: NodeName, endpoint: str, *, deadline_s: float = 30.0) -> DockerEngine:
@@ -32,3 +33,12 @@ def default_endpoint(env: Mapping[str, str]) -> str:
     from orchestrator.engine.endpoint import default_endpoint as resolve
 
     return resolve(env)
+
+
+def __getattr__(name: str) -> object:
+    """`MemoryEngine` and `Behaviour` on demand: they bring asyncio."""
+    if name in ("MemoryEngine", "Behaviour"):
+        from orchestrator.engine import memory
+
+        return getattr(memory, name)
+    raise AttributeError(name)

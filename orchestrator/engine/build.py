@@ -114,7 +114,10 @@ def context_archive(wanted: Build) -> Any:
     """The folder as a tar, on disk, without what `.dockerignore` names."""
     from docker.utils.build import tar
 
-    return tar(Path(wanted.context), exclude=ignored(wanted), dockerfile=dockerfile_of(wanted))
+    try:
+        return tar(Path(wanted.context), exclude=ignored(wanted), dockerfile=dockerfile_of(wanted))
+    except OSError as error:
+        raise Refused(f'can\'t read the folder "{wanted.context}"', why=str(error.strerror or error).lower()) from error
 
 
 def ignored(wanted: Build) -> list[str]:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from orchestrator.engine.calls import HELD_BACK, Calls
 from orchestrator.engine.endpoint import Endpoint, parse_endpoint
-from orchestrator.engine.failures import explained
+from orchestrator.engine.failures import explained, is_a_failure
 from orchestrator.engine.tunnel import Tunnel
-from orchestrator.errors import EngineError, TooOld
+from orchestrator.errors import TooOld
 from orchestrator.model.names import NodeName
 
 if TYPE_CHECKING:
@@ -159,7 +159,9 @@ class Client:
             pulse = self._pulse
         pulse.open("GET", "/_ping", is_versioned=False)
 
-    def _explained(self, error: BaseException, doing: str) -> EngineError:
+    def _explained(self, error: Exception, doing: str) -> Exception:
+        if not is_a_failure(error):
+            return error
         explained_error = explained(error, node=self.node, doing=doing)
         if isinstance(explained_error, TooOld):
             self.version = (0, 0)  # another engine may answer there now: ask it again

@@ -89,6 +89,15 @@ class StreamedError(Exception):
     """The engine's own words, said in a stream that had begun well."""
 
 
+_FAMILIES = frozenset({"requests", "urllib3", "docker", "http"})
+
+
+def is_a_failure(error: BaseException) -> bool:
+    """False for a fault of our own code, which must not look like an engine that is away."""
+    known = isinstance(error, EngineError | OSError | DeadlinePassed | Abandoned | StreamedError)
+    return known or type(error).__module__.partition(".")[0] in _FAMILIES
+
+
 def explained(error: BaseException, *, node: str, doing: str) -> EngineError:
     """`error` of the SDK, of HTTP, of sockets or of our deadline, as one of ours. `doing`: `start container "web"`."""
     if isinstance(error, EngineError):

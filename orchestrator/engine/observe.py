@@ -95,7 +95,7 @@ def container_of(inspected: Json, node: NodeName, *, clock_offset_s: float = 0.0
         image=inspected["Config"].get("Image") or "",
         image_id=inspected.get("Image") or "",
         health=Health(health.get("Status") or Health.NONE),
-        check=tuple((inspected["Config"].get("Healthcheck") or {}).get("Test") or ()),
+        check=_check(inspected["Config"]),
         health_log=_last_check(health),
         exit_code=state.get("ExitCode") or 0,
         error=state.get("Error") or "",
@@ -116,6 +116,12 @@ def container_of(inspected: Json, node: NodeName, *, clock_offset_s: float = 0.0
 
 def _number(text: str | None, otherwise: int) -> int:
     return int(text) if text is not None and text.isdecimal() else otherwise
+
+
+def _check(config: Json) -> tuple[str, ...]:
+    """The file's, or the image's: the engine has merged them. Empty where a file says NONE."""
+    test = tuple((config.get("Healthcheck") or {}).get("Test") or ())
+    return () if test == ("NONE",) else test
 
 
 def _last_check(health: Json) -> str:
@@ -209,12 +215,11 @@ def volume_of(listed: Json, node: NodeName) -> Volume:
 
 def image_of(inspected: Json, ref: str, node: NodeName) -> Image:
     config = inspected.get("Config") or {}
-    test = (config.get("Healthcheck") or {}).get("Test") or ()
     return Image(
         ref=ref,
         id=inspected["Id"],
         node=node,
-        has_check=bool(test) and tuple(test) != ("NONE",),
+        has_check=bool(_check(config)),
         volumes=tuple(sorted(config.get("Volumes") or {})),
     )
 

@@ -1,0 +1,343 @@
+"""`MemoryEngine`: the Engine protocol without an engine, for tests and simulations.
+
+It answers the same conformance suite as the real one and gains a behaviour when that suite asks both for it. What its
+containers do is scripted (`Behaviour`); its faults, its registry and its clock are the test's (`memory_host.py`).
+"""
+
+# ruff: noqa: ARG002 (the protocol's arguments, also where an imagined host has no use for them)
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from orchestrator.engine import translate
+from orchestrator.engine.boxes import Behaviour, Happening
+from orchestrator.engine.memory_host import Clock, MemoryHost, default_facts
+from orchestrator.engine.observe import is_one_off, stack_of
+from orchestrator.engine.protocol import (
+    ContainerRequest,
+    EngineEvent,
+    EventKind,
+    ExecResult,
+    ExecSession,
+    LogLine,
+    NetworkJoin,
+    Progress,
+    UploadedFile,
+)
+from orchestrator.errors import EngineError, NotFound, Refused, Unreachable
+from orchestrator.model.cluster import Container, ContainerState, EngineFacts, Image, Network, Volume
+from orchestrator.model.names import COMPOSE_NETWORK, COMPOSE_VOLUME, HASH, ContainerId, Digest, StackName
+from orchestrator.model.spec import Build, NetworkSpec, VolumeSpec
+
+__all__ = ["Behaviour", "Clock", "MemoryEngine", "default_facts"]
+
+LOOK_S = 0.01
+"""How often a stream looks at the clock."""
+ALIVE = (ContainerState.RUNNING, ContainerState.RESTARTING)
+
+
+class MemoryEngine(MemoryHost):
+    """One imagined Docker host, as an `Engine`."""
+
+    # -- the host --------------------------------------------------------------------------------------------------
+
+    async def ping(self, *, timeout_s: float = 3.0) -> None:
+        await self._enter("ping", timeout_s=timeout_s)
+
+    async def facts(self) -> EngineFacts:
+        await self._enter("facts")
+        return self.known_facts
+
+    async def close(self) -> None:
+        for listener in self._listeners:
+            listener.put_nowait(None)
+
+    # -- containers ------------------------------------------------------------------------------------------------
+
+    async def containers(self, stack: StackName | None = None) -> tuple[Container, ...]:
+        await self._enter("containers", stack or "")
+        found = [box.view(self.node) for box in self._boxes.values() if not is_one_off(box.request.labels)]
+        ours = [c for c in found if c.stack and stack in (None, c.stack)]
+        return tuple(sorted(ours, key=lambda c: (c.stack, c.service, c.slot, c.name)))
+
+    async def container(self, id: ContainerId) -> Container:
+        await self._enter("container", id)
+        found = self._box(id, "inspect").view(self.node)
+        if not found.stack:
+            raise NotFound(f'container "{id[:12]}" is of no stack', where=self.node)
+        return found
+
+    async def held_ports(self, *, besides: StackName) -> tuple[tuple[int, str, str], ...]:
+        await self._enter("held_ports", besides)
+        others = [box.view(self.node) for box in self._boxes.values() if stack_of(box.request.labels) != besides]
+        return tuple(sorted({(p.port, p.protocol, p.host_ip) for c in others if c.is_running for p in c.ports}))
+
+    async def create_container(self, request: ContainerRequest) -> ContainerId:
+        doing = f'create container "{request.name}"'
+        await self._enter("create_container", request.name)
+        try:
+            translate.container_body(request, self.known_facts.api_version)
+        except EngineError as error:
+            raise type(error)(error.what, where=self.node, why=error.why, fix=error.fix) from error
+        if (other := self._named(request.name)) is not None:
+            taken = f'Conflict. The container name "/{request.name}" is already in use by container "{other.id}".'
+            raise self._refusal(taken, 409, doing)
+        image = self.images.get(request.service.image)
+        if image is None:
+            raise self._refusal(f"No such image: {request.service.image}", 404, doing)
+        return self._made(request, image)
+
+    async def connect(self, container: ContainerId, join: NetworkJoin) -> None:
+        await self._enter("connect", self._name(container))
+        box = self._box(container, "connect")
+        if box.is_running and join.name not in self._networks:  # before the start nobody looks
+            raise self._refusal(f"network {join.name} not found", 404, f'connect to network "{join.name}"')
+        if join.name not in box.networks:
+            box.networks.add(join.name)
+            if box.is_running:
+                self._tell(box, [(EventKind.CONNECT, join.name)])
+
+    async def put_files(self, container: ContainerId, files: Sequence[UploadedFile]) -> None:
+        await self._enter("put_files", self._name(container))
+        self._box(container, "put files into").files |= {file.path: file for file in files}
+
+    async def start(self, container: ContainerId) -> None:
+        await self._enter("start", self._name(container))
+        box = self._box(container, "start")
+        if box.state in ALIVE:
+            return
+        if reason := box.behaviour.refuses_start or self._obstacle(box):
+            box.error, box.exit_code = reason, 128
+            told = self._refusal(reason, 500, f'start container "{container[:12]}"')
+            raise Refused(told.what, where=told.where, why=told.why, fix=told.fix)
+        box.ports = tuple(self._opened_ports(box))
+        joined: list[Happening] = [(EventKind.CONNECT, name) for name in sorted(box.networks)]
+        self._tell(box, [*joined, *box.start(self.clock())])
+        self.tick()
+
+    async def stop(self, container: ContainerId, *, grace_s: float | None = None) -> None:
+        await self._enter("stop", self._name(container))
+        box = self._box(container, "stop")
+        if box.state in ALIVE:
+            self._tell(box, box.stop(self.clock(), box.grace_s if grace_s is None else grace_s))
+
+    async def kill(self, container: ContainerId, *, signal: str = "SIGKILL") -> None:
+        await self._enter("kill", self._name(container))
+        box = self._box(container, "kill")
+        if box.is_running:
+            self._tell(box, box.kill(self.clock(), signal))
+        elif signal.upper().removeprefix("SIG") not in ("KILL", "9"):
+            raise self._refusal(f"container {container} is not running", 409, f"send {signal}")
+
+    async def remove(self, container: ContainerId, *, force: bool = False, volumes: bool = False) -> None:
+        await self._enter("remove", self._name(container))
+        box = self._boxes.get(container)
+        if box is None:
+            return
+        if box.state in ALIVE:
+            if not force:
+                running = f'cannot remove container "/{box.name}": container is running'
+                raise self._refusal(running, 409, f'remove container "{container[:12]}"')
+            self._tell(box, box.kill(self.clock(), "SIGKILL"))
+        del self._boxes[container]
+        self._tell(box, [(EventKind.DESTROY, "")])
+        for held in box.volumes if volumes else ():
+            if held.name in self._anonymous(box):
+                self._volumes.pop(held.name, None)
+
+    async def rename(self, container: ContainerId, name: str) -> None:
+        await self._enter("rename", self._name(container))
+        box, other = self._box(container, "rename"), self._named(name)
+        if other is not None and other is not box:
+            taken = f'Conflict. The container name "/{name}" is already in use by container "{other.id}".'
+            raise self._refusal(taken, 409, f'rename container "{container[:12]}" to "{name}"')
+        if box.name != name:
+            box.name = name
+            self._tell(box, [(EventKind.RENAME, "")])
+
+    # -- networks, volumes, images ---------------------------------------------------------------------------------
+
+    async def networks(self) -> tuple[Network, ...]:
+        await self._enter("networks")
+        return tuple(sorted(self._networks.values(), key=lambda network: network.name))
+
+    async def volumes(self) -> tuple[Volume, ...]:
+        await self._enter("volumes")
+        return tuple(sorted(self._volumes.values(), key=lambda volume: volume.name))
+
+    async def create_network(self, network: NetworkSpec, labels: Mapping[str, str]) -> None:
+        await self._enter("create_network", network.name)
+        if network.name in self._networks:
+            return
+        made = Network(
+            id=self._id(network.name),
+            name=network.name,
+            node=self.node,
+            stack=stack_of(labels),
+            key=labels.get(COMPOSE_NETWORK, ""),
+            config=Digest(labels.get(HASH, "")),
+            driver=network.driver or "bridge",
+        )
+        self._networks[network.name] = made
+
+    async def remove_network(self, name: str) -> None:
+        await self._enter("remove_network", name)
+        if any(name in box.networks and box.is_running for box in self._boxes.values()):
+            used = f"error while removing network: network {name} has active endpoints"
+            raise self._refusal(used, 403, f'remove network "{name}"')
+        self._networks.pop(name, None)
+
+    async def create_volume(self, volume: VolumeSpec, labels: Mapping[str, str]) -> None:
+        await self._enter("create_volume", volume.name)
+        made = Volume(
+            name=volume.name,
+            node=self.node,
+            stack=stack_of(labels),
+            key=labels.get(COMPOSE_VOLUME, ""),
+            config=Digest(labels.get(HASH, "")),
+            driver=volume.driver or "local",
+        )
+        self._volumes.setdefault(volume.name, made)
+
+    async def remove_volume(self, name: str) -> None:
+        await self._enter("remove_volume", name)
+        users = [box.id for box in self._boxes.values() if name in {held.name for held in box.volumes}]
+        if users:
+            used = f"remove {name}: volume is in use - [{', '.join(users)}]"
+            raise self._refusal(used, 409, f'remove volume "{name}"')
+        self._volumes.pop(name, None)
+
+    async def image(self, ref: str) -> Image | None:
+        await self._enter("image", ref)
+        return self.images.get(ref)
+
+    async def remove_image(self, ref: str) -> None:
+        await self._enter("remove_image", ref)
+        if any(box.request.service.image == ref for box in self._boxes.values()):
+            used = f'conflict: unable to remove repository reference "{ref}" (must force) - container is using it'
+            raise self._refusal(used, 409, f'remove image "{ref}"')
+        self.images.pop(ref, None)
+
+    async def pull(self, ref: str, *, platform: str = "", progress: Progress | None = None) -> None:
+        await self._enter("pull", ref)
+        if ref not in self.registry:
+            denied = f"pull access denied for {ref}, repository does not exist or may require 'docker login'"
+            raise self._refusal(denied, 404, f'pull image "{ref}"')
+        if progress is not None:
+            progress(f"pulling {ref}" + (f" for {platform}" if platform else ""))
+        self.images[ref] = self.registry[ref]
+
+    async def build(self, ref: str, build: Build, *, progress: Progress | None = None) -> None:
+        """The image is another one each time that `build` is."""
+        await self._enter("build", ref)
+        if progress is not None:
+            progress(f"building {ref}")
+        for tag in (ref, *build.tags):
+            self.images[tag] = self._image(ref, version=repr(build))
+
+    async def save(self, ref: str) -> AsyncGenerator[bytes]:
+        await self._enter("save", ref)
+        if ref not in self.images:
+            raise self._refusal("reference does not exist", 404, f'save image "{ref}"')
+        yield msgspec.json.encode(self.images[ref])
+
+    async def load(self, archive: AsyncIterator[bytes]) -> None:
+        content = b"".join([piece async for piece in archive])
+        image = msgspec.json.decode(content, type=Image)
+        await self._enter("load", image.ref)
+        self.images[image.ref] = msgspec.structs.replace(image, node=self.node)
+
+    # -- what runs in them -----------------------------------------------------------------------------------------
+
+    async def exec(
+        self, container: ContainerId, command: Sequence[str], *, user: str = "", timeout_s: float = 30.0
+    ) -> ExecResult:
+        await self._enter("exec", self._name(container), timeout_s=timeout_s)
+        box = self._box(container, "run a command in")
+        if not box.is_running:
+            raise self._refusal(f"container {container} is not running", 409, "run a command")
+        return box.answer(tuple(command), self.clock())
+
+    async def open_exec(
+        self,
+        container: ContainerId,
+        command: Sequence[str],
+        *,
+        tty: bool,
+        stdin: bool,
+        env: Sequence[str] = (),
+        user: str = "",
+        workdir: str = "",
+        privileged: bool = False,
+    ) -> ExecSession:
+        return MemoryExec(await self.exec(container, command, user=user))
+
+    async def logs(
+        self,
+        container: ContainerId,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        timestamps: bool = False,
+    ) -> AsyncGenerator[LogLine]:
+        await self._enter("logs", self._name(container))
+        box = self._box(container, "read the logs of")
+
+        def is_asked_for(line: LogLine) -> bool:
+            return line.at is None or ((since is None or line.at >= since) and (until is None or line.at <= until))
+
+        told = len(box.lines)
+        lines = [line for line in box.lines if is_asked_for(line)]
+        for line in lines if tail is None else lines[len(lines) - min(tail, len(lines)) :]:
+            yield line if timestamps else msgspec.structs.replace(line, at=None)
+        while follow and box.state in ALIVE:
+            await asyncio.sleep(LOOK_S)
+            self.tick()
+            for line in box.lines[told:]:
+                yield line if timestamps else msgspec.structs.replace(line, at=None)
+            told = len(box.lines)
+
+    # -- events ----------------------------------------------------------------------------------------------------
+
+    async def events(self) -> AsyncGenerator[EngineEvent]:
+        """Looks at the clock now and then: with nobody calling, what is due happens all the same."""
+        heard: asyncio.Queue[EngineEvent | None] = asyncio.Queue()
+        self._listeners.add(heard)
+        try:
+            await self._enter("events")
+            while (event := await self._next_event(heard)) is not None:
+                yield event
+        finally:
+            self._listeners.discard(heard)
+        raise Unreachable("can't follow the engine's events", where=self.node, why="the connection broke")
+
+    async def _next_event(self, heard: asyncio.Queue[EngineEvent | None]) -> EngineEvent | None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    return await heard.get()
+            if not self._hung:
+                self.tick()
+
+
+class MemoryExec:
+    """A command that has ended already; its output is written when it is run."""
+
+    def __init__(self, result: ExecResult) -> None:
+        self._result = result
+        self.sizes: list[tuple[int, int]] = []
+
+    async def resize(self, rows: int, columns: int) -> None:
+        self.sizes.append((rows, columns))
+
+    async def run(self, stdin_fd: int, stdout_fd: int, stderr_fd: int) -> int:
+        os.write(stdout_fd, self._result.output.encode())
+        return self._result.exit_code
