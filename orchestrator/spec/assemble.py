@@ -1,0 +1,169 @@
+"""Files -> one project in long form: each document is interpolated, included into, extended, merged and checked.
+
+The order of the stages is Compose's: interpolate, include, extend, merge, drop repeats, check the schema, long forms.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import BadValue, BadYaml, SeveralErrors, SpecError
+from orchestrator.spec import canonical, consistency, extends, merge, normalise, paths, source, unique, validate
+from orchestrator.spec.interpolate import Warn, interpolated
+from orchestrator.spec.project import read_env_files, shown
+from orchestrator.spec.schema import PROJECT
+from orchestrator.spec.tree import At, Map, Seq
+
+_INCLUDED = ("services", "volumes", "networks", "secrets", "configs", "models")
+
+
+def raise_all(errors: list[SpecError]) -> None:
+    """Nothing, one error, or all of them at once."""
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise SeveralErrors(errors)
+
+
+class Assembler:
+    """Loads files below one environment; `include` makes further ones with their own."""
+
+    def __init__(
+        self, env: Mapping[str, str], directory: str, cwd: str, warn: Warn, included: tuple[str, ...] = ()
+    ) -> None:
+        self._env, self._directory, self._cwd, self._warn = env, directory, cwd, warn
+        self._included = included
+        self._home = env.get("HOME", "")
+        self._documents: dict[str, list[Any]] = {}
+
+    def assemble(self, files: tuple[Path, ...]) -> Map:
+        """All `files` as one project: long forms, absolute paths, defaults, variables; nothing normalised yet."""
+        tree = Map()
+        for file in files:
+            for document in self.documents(file):
+                tree = self._add(tree, document, file)
+        if not tree:
+            raise BadYaml("the stack file is empty", where=shown(str(files[0]), self._cwd), fix="add services")
+        normalise.set_defaults(tree)
+        raise_all(list(consistency.check_values(tree)))
+        paths.resolve(tree, paths.Folder(self._directory, self._home))
+        normalise.resolve_variables(tree, self._env.get)
+        return tree
+
+    def documents(self, file: Path, where: str = "") -> list[Any]:
+        """The documents of a file, read once."""
+        name = str(file)
+        if name not in self._documents:
+            label = shown(name, self._cwd)
+            self._documents[name] = source.documents(source.read(file, label, where), label)
+        return self._documents[name]
+
+    def _interpolated(self, document: Any, file: Path) -> Map:
+        if not isinstance(document, Map):
+            raise BadYaml("a stack file is a mapping", where=shown(str(file), self._cwd), fix="begin with services:")
+        errors: list[SpecError] = []
+        tree = interpolated(document, PROJECT, self._env.get, self._warn, errors)
+        raise_all(errors)
+        assert isinstance(tree, Map), "a mapping stays one"
+        return tree
+
+    def _add(self, tree: Map, document: Any, file: Path) -> Map:
+        layer = self._interpolated(document, file)
+        layer = self._with_includes(layer, file)
+        self._extend(layer, file)
+        merge.reset(tree, layer)
+        tree = merge.merge_maps(tree, merge.stripped(layer), PROJECT)
+        unique.unique(tree, PROJECT)
+        errors: list[SpecError] = []
+        validate.check(tree, PROJECT, "", tree.at, errors)
+        raise_all(errors)
+        if tree.pop("version", None) is not None:
+            self._warn(f"{tree.place('version')}: `version` is obsolete and has no effect")
+        canonical.canonical(tree, PROJECT, errors)
+        raise_all(errors)
+        unique.unique(tree, PROJECT)
+        return tree
+
+    def _extend(self, layer: Map, file: Path) -> None:
+        services = layer.get("services")
+        if services is None:
+            return
+        if not isinstance(services, Map):
+            raise BadValue("services must be a mapping", where=str(layer.place("services")))
+        extends.apply(extends.Layer(shown(str(file), self._cwd), services, self._opener(self._directory)))
+
+    def _opener(self, directory: str) -> Any:
+        def opened(name: str, at: At) -> extends.Layer:
+            file = Path(paths.Folder(directory, self._home).absolute(name))
+            services = Map()
+            for document in self.documents(file, str(at)):
+                merge.merge_maps(services, self._services(document, file), PROJECT.child("services"), "services")
+            return extends.Layer(shown(str(file), self._cwd), services, self._opener(str(file.parent)))
+
+        return opened
+
+    def _services(self, document: Any, file: Path) -> Map:
+        """The services of a file that is extended, in long form, their paths made absolute."""
+        layer = self._interpolated(document, file)
+        services = layer.get("services")
+        if not isinstance(services, Map):
+            raise BadValue("the file has no services", where=shown(str(file), self._cwd))
+        errors: list[SpecError] = []
+        folder = paths.Folder(str(file.parent), self._home)
+        canonical.canonical(services, PROJECT.child("services"), errors)
+        raise_all(errors)
+        for service in paths.maps(services):
+            paths.resolve_service(service, folder)
+        return services
+
+    def _with_includes(self, layer: Map, file: Path) -> Map:
+        if "include" not in layer:
+            return layer
+        at, entries = layer.place("include"), layer.pop("include")
+        if entries is None:
+            return layer
+        if not isinstance(entries, Seq):
+            raise BadValue("include must be a list", where=str(at), fix="write - in front of the file")
+        for entry, place in entries.entries():
+            included = self._include(entry, place, file)
+            merge.reset(included, layer)
+            layer = merge.merge_maps(included, layer, PROJECT)
+        return layer
+
+    def _include(self, entry: Any, at: At, file: Path) -> Map:
+        wanted = entry if isinstance(entry, Map) else Map(at)
+        names = _texts(wanted.get("path") if wanted is entry else entry, at)
+        here = paths.Folder(self._directory, self._home)
+        files = tuple(Path(here.absolute(name)) for name in names)
+        chain = (*self._included, str(file))
+        if str(files[0]) in chain:
+            loop = " -> ".join(shown(name, self._cwd) for name in (*chain, str(files[0])))
+            raise BadValue("the files include each other", where=str(at), why=loop)
+        directory = here.absolute(wanted["project_directory"]) if wanted.get("project_directory") else None
+        directory = directory or str(files[0].parent)
+        env = self._include_env(wanted, directory, here, at)
+        nested = Assembler(env, directory, self._cwd, self._warn, chain)
+        for name in files:
+            nested.documents(name, str(at))
+        tree = nested.assemble(files)
+        for key in [key for key in tree if key not in _INCLUDED]:
+            del tree[key]
+        return tree
+
+    def _include_env(self, wanted: Map, directory: str, here: paths.Folder, at: At) -> Mapping[str, str]:
+        if wanted.get("env_file"):
+            files = [here.absolute(name) for name in _texts(wanted["env_file"], at)]
+        else:
+            default = os.path.join(directory, ".env")
+            files = [default] if os.path.isfile(default) else []
+        return {**read_env_files(files, self._env, self._cwd, self._warn, str(at)), **self._env}
+
+
+def _texts(value: Any, at: At) -> list[str]:
+    found = list(value) if isinstance(value, Seq) else [value]
+    if not found or not all(isinstance(name, str) and name for name in found):
+        raise BadValue("include names no file", where=str(at), fix="include: [other.yml]")
+    return found

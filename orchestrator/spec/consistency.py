@@ -1,0 +1,211 @@
+"""Does the project hold together? References that lead nowhere, keys that exclude each other, names used twice.
+
+Only active services are asked. All findings come out at once. Source: compose-go's consistency checks, as observed.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from orchestrator.errors import BadValue, SpecError
+from orchestrator.spec import sizes
+from orchestrator.spec.normalise import SERVICE_PREFIX
+from orchestrator.spec.paths import maps
+from orchestrator.spec.tree import At, Map
+
+
+def check_values(tree: Map) -> Iterator[SpecError]:
+    """What one layer of files must hold by itself, before names and paths are completed."""
+    for key, volume in (tree.get("volumes") or Map()).items():
+        if isinstance(volume, Map) and volume.get("external"):
+            for other in volume:
+                if other not in ("external", "name") and not other.startswith("x-"):
+                    yield BadValue(
+                        f'volume "{key}" is external and can\'t have "{other}"', where=str(volume.place(other))
+                    )
+    for kind, sources in (("secrets", ("file", "environment")), ("configs", ("file", "environment", "content"))):
+        for key, entry in (tree.get(kind) or Map()).items():
+            if isinstance(entry, Map):
+                yield from _check_source(f'{kind[:-1]} "{key}"', entry, sources)
+    for name, service in (tree.get("services") or Map()).items():
+        if isinstance(service, Map):
+            yield from _check_service_values(name, service)
+
+
+def _check_source(name: str, entry: Map, sources: tuple[str, ...]) -> Iterator[SpecError]:
+    given = [source for source in sources if source in entry]
+    if len(given) > 1:
+        yield BadValue(f"{name} has more than one of {', '.join(given)}", where=str(entry.place(given[1])))
+    if not given and not entry.get("external") and "driver" not in entry:
+        yield BadValue(f"{name} has no source", where=str(entry.at), fix=f"give it one of {', '.join(sources)}")
+
+
+def _check_service_values(name: str, service: Map) -> Iterator[SpecError]:
+    for port in maps(service.get("ports")):
+        if isinstance(host := port.get("host_ip"), str) and host:
+            try:
+                ipaddress.ip_address(host)
+            except ValueError:
+                yield BadValue(f'service "{name}": "{host}" is no IP address', where=str(port.place("host_ip")))
+    develop = service.get("develop")
+    for rule in maps(develop.get("watch")) if isinstance(develop, Map) else ():
+        if rule.get("path") == "":
+            yield BadValue(f'service "{name}" watches an empty path', where=str(rule.place("path")))
+    for request in _device_requests(service):
+        if request.get("device_ids") and request.get("count") not in (None, -1):
+            yield BadValue(f'service "{name}": "count" and "device_ids" exclude each other', where=str(request.at))
+
+
+def _device_requests(service: Map) -> list[Map]:
+    value: Any = service
+    for key in ("deploy", "resources", "reservations", "devices"):
+        value = value.get(key) if isinstance(value, Map) else None
+    return [*maps(service.get("gpus")), *maps(value)]
+
+
+def check(project: Map, inactive: Iterable[str]) -> list[SpecError]:
+    """All that does not hold together, in the order of the services. `project` is as printed."""
+    checker = _Checker(project, frozenset(inactive))
+    errors = [error for name in project.get("services", ()) for error in checker.service(name)]
+    return [*errors, *checker.names()]
+
+
+class _Checker:
+    def __init__(self, project: Map, inactive: frozenset[str]) -> None:
+        self._project, self._inactive = project, inactive
+        self._services: Map = project.get("services") or Map()
+
+    def _fail(self, name: str, what: str, at: At, fix: str = "") -> BadValue:
+        return BadValue(f'service "{name}" {what}', where=str(at), fix=fix)
+
+    def service(self, name: str) -> Iterator[SpecError]:
+        service, at = self._services[name], self._services.place(name)
+        if not (service.get("image") or service.get("build") or service.get("provider")):
+            yield self._fail(name, "has neither image nor build", at, "give it an image")
+        yield from self._build(name, service)
+        yield from self._dependencies(name, service)
+        yield from self._references(name, service)
+        yield from self._network_mode(name, service)
+        yield from self._mounts(name, service)
+        yield from self._amounts(name, service)
+        yield from self._watches(name, service)
+
+    def _build(self, name: str, service: Map) -> Iterator[SpecError]:
+        build = service.get("build") or Map()
+        if build.get("dockerfile") and build.get("dockerfile_inline"):
+            yield self._fail(name, "has both dockerfile and dockerfile_inline", build.place("dockerfile"))
+        platform, platforms = service.get("platform"), build.get("platforms")
+        if platform and platforms and platform not in platforms:
+            yield self._fail(name, f'runs on "{platform}", which build.platforms lacks', service.place("platform"))
+
+    def _dependencies(self, name: str, service: Map) -> Iterator[SpecError]:
+        for other, needs in (service.get("depends_on") or Map()).items():
+            at = service["depends_on"].place(other)
+            if other in self._services or (other in self._inactive and not needs.get("required", True)):
+                continue
+            if other in self._inactive:
+                yield self._fail(name, f'depends on "{other}", whose profile is not active', at,
+                                 "activate its profile, or set `required: false`")  # fmt: skip
+            else:
+                yield self._fail(name, f'depends on "{other}", which is not a service', at, self._near("services"))
+
+    def _near(self, kind: str) -> str:
+        known = [key for key in self._project.get(kind) or () if key != "default"]
+        return f"{kind}: {', '.join(sorted(known))}" if known else f"add it under {kind}"
+
+    def _references(self, name: str, service: Map) -> Iterator[SpecError]:
+        for kind in ("networks", "models"):
+            for key in service.get(kind) or ():
+                if key not in (self._project.get(kind) or ()):
+                    what = f'uses {kind[:-1]} "{key}", which is not defined'
+                    yield self._fail(name, what, service[kind].place(key), self._near(kind))
+        for holder in (service, service.get("build") or Map()):
+            for kind in ("secrets", "configs"):
+                for grant in maps(holder.get(kind)):
+                    if grant.get("source") not in (self._project.get(kind) or ()):
+                        what = f'uses {kind[:-1]} "{grant.get("source", "")}", which is not defined'
+                        yield self._fail(name, what, grant.at, self._near(kind))
+
+    def _network_mode(self, name: str, service: Map) -> Iterator[SpecError]:
+        mode = service.get("network_mode", "")
+        if mode and service.get("networks"):
+            yield self._fail(name, "has both network_mode and networks", service.place("network_mode"), "remove one")
+        for key in ("network_mode", "ipc", "pid"):
+            value = service.get(key, "")
+            if value.startswith(SERVICE_PREFIX):
+                other = value.removeprefix(SERVICE_PREFIX)
+                if other not in self._services and other not in (service.get("depends_on") or ()):
+                    yield self._fail(name, f'shares with "{other}", which is not a service', service.place(key))
+
+    def _mounts(self, name: str, service: Map) -> Iterator[SpecError]:
+        targets: dict[str, At] = {}
+        for mount in maps(service.get("volumes")):
+            source, kind, target = mount.get("source", ""), mount.get("type"), mount.get("target", "")
+            if kind == "volume" and source and source not in (self._project.get("volumes") or ()):
+                yield self._fail(name, f'uses volume "{source}", which is not defined', mount.at,
+                                 f'add "{source}:" under volumes, or write "./{source}" for a folder')  # fmt: skip
+            if kind == "bind" and not source:
+                yield self._fail(name, "has a bind mount without source", mount.at)
+            if target in targets:
+                yield self._fail(name, f'mounts "{target}" twice', mount.at, f"the other one is at {targets[target]}")
+            targets[target] = mount.at
+        for tmpfs in service.get("tmpfs") or ():
+            if tmpfs.split(":")[0] in targets:
+                yield self._fail(name, f'mounts "{tmpfs.split(":")[0]}" twice', service.place("tmpfs"))
+
+    def _amounts(self, name: str, service: Map) -> Iterator[SpecError]:
+        deploy = service.get("deploy") or Map()
+        replicas, scale = deploy.get("replicas"), service.get("scale")
+        if scale is not None and replicas is not None and scale != replicas:
+            yield self._fail(name, f"has scale {scale} and deploy.replicas {replicas}", service.place("scale"))
+        amount = scale if scale is not None else replicas if replicas is not None else 1
+        if amount < 0:
+            yield self._fail(name, f"wants {amount} replicas", service.place("scale"))
+        if service.get("container_name") and amount > 1:
+            yield self._fail(name, f"has a container_name and {amount} replicas", service.place("container_name"),
+                             "remove container_name")  # fmt: skip
+        yield from self._limits(name, service, deploy)
+
+    def _limits(self, name: str, service: Map, deploy: Map) -> Iterator[SpecError]:
+        resources = deploy.get("resources") or Map()
+        for key, block, inner in _TWICE:
+            other = resources.get(block)
+            if key in service and isinstance(other, Map) and not _same(service[key], other.get(inner)):
+                if inner not in other and inner != "memory":
+                    continue
+                yield self._fail(
+                    name, f"says {key} and deploy.resources.{block}.{inner}, and they differ", service.place(key),
+                    "keep one of them",
+                )  # fmt: skip
+
+    def _watches(self, name: str, service: Map) -> Iterator[SpecError]:
+        develop = service.get("develop") or Map()
+        for rule in maps(develop.get("watch")):
+            if rule.get("action") not in ("rebuild", "restart") and not rule.get("target"):
+                yield self._fail(name, f'watches with "{rule.get("action")}" and no target', rule.at)
+
+    def names(self) -> Iterator[SpecError]:
+        """Container names that two services want."""
+        owners: dict[str, str] = {}
+        for name, service in self._services.items():
+            wanted = service.get("container_name")
+            if wanted and wanted in owners:
+                what = f'wants the container name "{wanted}", which "{owners[wanted]}" has'
+                yield self._fail(name, what, service.place("container_name"))
+            owners.setdefault(wanted or "", name)
+
+
+_TWICE = (
+    ("mem_limit", "limits", "memory"),
+    ("mem_reservation", "reservations", "memory"),
+    ("cpus", "limits", "cpus"),
+    ("pids_limit", "limits", "pids"),
+)
+
+
+def _same(legacy: Any, modern: Any) -> bool:
+    if isinstance(legacy, str):
+        return sizes.parse(legacy) == sizes.parse(modern or "0")
+    return bool(legacy == modern)

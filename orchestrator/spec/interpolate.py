@@ -1,0 +1,211 @@
+"""Variables: `$NAME`, `${NAME}` and its operators in values, never in keys.
+
+`substitute` does one text, `interpolated` a tree: each text is substituted, then cast where the schema wants a number
+or a boolean, so that `privileged: "${P:-no}"` is a boolean. Source: Compose Specification, "Interpolation".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from orchestrator.errors import BadValue, SpecError, UndefinedVariable
+from orchestrator.spec.shape import ANYTHING, Shape
+from orchestrator.spec.tree import At, Map, Override, Seq, kind
+
+Lookup = Callable[[str], str | None]
+Warn = Callable[[str], None]
+
+_NAME = re.compile(r"[_A-Za-z][_A-Za-z0-9]*")
+_OPERATOR = re.compile(r":?[-+?]")
+
+
+class _Invalid(Exception):
+    """A brace form that means nothing."""
+
+
+class _Required(Exception):
+    """A `?` whose variable is missing; the arguments are its name and message."""
+
+
+def substitute(text: str, lookup: Lookup, warn: Warn, where: At | str = "") -> str:
+    """`text` with its variables replaced; an unset one is blank, and `warn` is told.
+
+    lookup: the value of a variable, or None if it is not set; never expanded again.
+    Raises UndefinedVariable for `${NAME:?}`, BadValue for a form that means nothing.
+    """
+    if "$" not in text:
+        return text
+    try:
+        return _expand(text, lookup, warn)
+    except _Invalid as error:
+        raise BadValue(
+            f'"{_shortened(text)}" holds no valid variable',
+            where=str(where),
+            why=f'"{error}" means nothing',
+            fix='write "$$" for a literal "$"',
+        ) from None
+    except _Required as error:
+        name, message = error.args
+        raise UndefinedVariable(
+            f'variable "{name}" is required and not set',
+            where=str(where),
+            why=message,
+            fix=f"set {name} in the environment or in .env",
+        ) from None
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _expand(text: str, lookup: Lookup, warn: Warn) -> str:
+    parts, position = [], 0
+    while (dollar := text.find("$", position)) >= 0:
+        parts.append(text[position:dollar])
+        value, position = _one(text, dollar, lookup, warn)
+        parts.append(value)
+    parts.append(text[position:])
+    return "".join(parts)
+
+
+def _one(text: str, dollar: int, lookup: Lookup, warn: Warn) -> tuple[str, int]:
+    """What stands for the form that begins at `dollar`, and where the rest begins."""
+    following = text[dollar + 1 : dollar + 2]
+    if following == "$":
+        return "$", dollar + 2
+    if following == "{":
+        end = _closing_brace(text, dollar)
+        return _braced(text[dollar + 2 : end], lookup, warn), end + 1
+    if name := _NAME.match(text, dollar + 1):
+        return _value(name.group(), lookup, warn), name.end()
+    return "$", dollar + 1
+
+
+def _closing_brace(text: str, dollar: int) -> int:
+    """The brace that ends the form: the matching one, or the line's last."""
+    line_end = text.find("\n", dollar)
+    line_end = len(text) if line_end < 0 else line_end
+    depth, position = 0, dollar
+    while position < line_end:
+        if text.startswith("${", position):
+            depth, position = depth + 1, position + 1
+        elif text[position] == "}":
+            depth -= 1
+            if not depth:
+                return position
+        position += 1
+    if (last := text.rfind("}", dollar, line_end)) < 0:
+        raise _Invalid(_shortened(text[dollar:]))
+    return last
+
+
+def _braced(body: str, lookup: Lookup, warn: Warn) -> str:
+    name = _NAME.match(body)
+    if not name:
+        raise _Invalid("${" + body + "}")
+    if name.end() == len(body):
+        return _value(body, lookup, warn)
+    operator = _OPERATOR.match(body, name.end())
+    if not operator:
+        raise _Invalid("${" + body + "}")
+    return _operated(name.group(), operator.group(), body[operator.end() :], lookup, warn)
+
+
+def _operated(name: str, operator: str, word: str, lookup: Lookup, warn: Warn) -> str:
+    value = lookup(name)
+    is_set = bool(value) if operator[0] == ":" else value is not None
+    if operator[-1] == "+":
+        return _expand(word, lookup, warn) if is_set else ""
+    if is_set:
+        return value or ""
+    word = _expand(word, lookup, warn)
+    if operator[-1] == "?":
+        raise _Required(name, word)
+    return word
+
+
+def _value(name: str, lookup: Lookup, warn: Warn) -> str:
+    value = lookup(name)
+    if value is None:
+        warn(f'the variable "{name}" is not set, a blank takes its place')
+        return ""
+    return value
+
+
+def interpolated(tree: Any, shape: Shape, lookup: Lookup, warn: Warn, errors: list[SpecError]) -> Any:
+    """A copy of `tree`, shared with nothing, substituted and cast as `shape` says; what is wrong goes to `errors`."""
+    return _Walk(lookup, warn, errors).value(tree, shape, getattr(tree, "at", None) or At("", 0, 0))
+
+
+class _Walk:
+    def __init__(self, lookup: Lookup, warn: Warn, errors: list[SpecError]) -> None:
+        self._lookup, self._warn, self._errors = lookup, warn, errors
+
+    def value(self, value: Any, shape: Shape, at: At) -> Any:
+        if isinstance(value, str):
+            return self._text(value, shape, at)
+        if isinstance(value, Map):
+            return self._map(value, shape)
+        if isinstance(value, Seq):
+            return self._seq(value, shape)
+        if isinstance(value, Override):
+            return Override(self.value(value.value, shape, at))
+        return value
+
+    def _map(self, value: Map, shape: Shape) -> Map:
+        result = Map(value.at, dict(value.places))
+        for key, entry in value.items():
+            result[key] = self.value(entry, shape.child(key), value.place(key))
+        return result
+
+    def _seq(self, value: Seq, shape: Shape) -> Seq:
+        result, items = Seq(value.at), shape.items or ANYTHING
+        for entry, at in value.entries():
+            result.push(self.value(entry, items, at), at)
+        return result
+
+    def _text(self, value: str, shape: Shape, at: At) -> Any:
+        try:
+            replaced = substitute(value, self._lookup, self._warn, at) if "$" in value else value
+        except SpecError as error:
+            self._errors.append(error)
+            return value
+        if shape.cast is None:
+            return replaced
+        try:
+            return shape.cast(replaced)
+        except ValueError as error:
+            why = "" if replaced == value else f'"{value}" gives "{replaced}"'
+            self._errors.append(BadValue(f'"{replaced}" is {error}', where=str(at), why=why))
+            return value
+
+
+def as_boolean(text: str) -> bool:
+    """Source: YAML 1.1's booleans, as Compose casts them; `1` is none."""
+    word = text.lower()
+    if word in ("true", "y", "yes", "on"):
+        return True
+    if word in ("false", "n", "no", "off"):
+        return False
+    raise ValueError("no boolean (true or false)")
+
+
+def as_integer(text: str) -> int:
+    """A decimal integer, without blanks or underscores."""
+    if not re.fullmatch(r"[-+]?[0-9]{1,19}", text):
+        raise ValueError("no integer")
+    return int(text)
+
+
+def as_number(text: str) -> float:
+    """A decimal number, without blanks or underscores."""
+    if not re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", text):
+        raise ValueError("no number")
+    return float(text)
+
+
+def is_text(value: Any) -> bool:
+    """True for what a string map's list form may hold."""
+    return kind(value) == "string"

@@ -1,0 +1,160 @@
+"""TEXT -> StackSpec, all phases in order; what `orchestrator.spec` offers.
+
+assemble -> normalise -> printed -> profiles -> consistency -> prune -> env files -> decode
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from orchestrator.errors import BadValue, SpecError
+from orchestrator.model.names import Digest
+from orchestrator.model.spec import StackSpec
+from orchestrator.spec import consistency, envfiles, normalise, project
+from orchestrator.spec.assemble import Assembler, raise_all
+from orchestrator.spec.interpolate import Warn, substitute
+from orchestrator.spec.printed import printed
+from orchestrator.spec.project import Project, Request
+from orchestrator.spec.schema import PROJECT
+from orchestrator.spec.tree import Map, plain
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """A stack, and what is not part of it: the content of its files, warnings, the project as `orch config` prints it.
+
+    contents: of secrets and configs, by sha256.
+    """
+
+    stack: StackSpec
+    contents: Mapping[Digest, bytes] = {}
+    warnings: tuple[str, ...] = ()
+    project: Mapping[str, Any] = {}
+
+
+class Read(msgspec.Struct, frozen=True, kw_only=True):
+    """The canonical project with places, and what it came from."""
+
+    tree: Map
+    name: str
+    found: Project
+    env: Mapping[str, str]
+    warnings: tuple[str, ...]
+
+
+def read(request: Request) -> Read:
+    """Every phase but decode. Raises SpecError."""
+    warnings: dict[str, None] = {}
+    warn: Warn = lambda text: warnings.setdefault(text)  # noqa: E731 - a collector, one line
+    found = project.find(request, warn)
+    env = dict(found.env)
+    assembler = Assembler(env, found.directory, found.cwd, warn)
+    name = env["COMPOSE_PROJECT_NAME"] = _name(found, assembler, warn)
+    if not name:
+        raise BadValue("the stack has no name", why="its folder's name holds no letter or digit", fix="use -p NAME")
+    tree = assembler.assemble(found.files)
+    normalise.normalise(tree, name, env.get)
+    tree.put("name", name)
+    errors: list[SpecError] = []
+    tree = printed(tree, PROJECT, tree.at, errors)
+    raise_all(errors)
+    inactive = _select(tree, found.profiles)
+    raise_all(consistency.check(tree, inactive))
+    _check_cycles(tree, name)
+    normalise.prune(tree)
+    envfiles.resolve(tree, env, found.cwd, warn)
+    return Read(tree=tree, name=name, found=found, env=env, warnings=tuple(warnings))
+
+
+def _name(found: Project, assembler: Assembler, warn: Warn) -> str:
+    if found.name:
+        return found.name
+    written = ""
+    for file in found.files:
+        for document in assembler.documents(file):
+            value = document.get("name") if isinstance(document, Map) else None
+            if isinstance(value, str) and value:
+                written = substitute(value, found.env.get, warn, document.place("name"))
+    return project.usable_name(written) or found.fallback
+
+
+def _select(tree: Map, profiles: Iterable[str]) -> list[str]:
+    """Take the services of inactive profiles out of `tree`; their names. Source: Compose Specification, profiles."""
+    services, active = tree.get("services") or Map(), set(profiles)
+    inactive = [
+        name
+        for name, service in services.items()
+        if service.get("profiles") and "*" not in active and not active & set(service["profiles"])
+    ]
+    for name in inactive:
+        del services[name]
+    return inactive
+
+
+def _check_cycles(tree: Map, name: str) -> None:
+    """A loop of dependencies is the graph's to find; it is asked only when there are dependencies."""
+    services = tree.get("services") or Map()
+    if not any(service.get("depends_on") for service in services.values()):
+        return
+    from orchestrator.graph import ServiceGraph
+    from orchestrator.spec.decode import skeleton
+
+    ServiceGraph.of(skeleton(tree, name))
+
+
+def compose(request: Request) -> dict[str, Any]:
+    """The canonical project as `docker compose config --format json` prints it. Raises SpecError."""
+    return as_compose(read(request).tree)
+
+
+def as_compose(tree: Map) -> dict[str, Any]:
+    """The same of a tree: `$` doubled, extensions only at the top."""
+    top = {key: _doubled(plain(value)) for key, value in tree.items() if key.startswith("x-")}
+    rest = Map()
+    for key, value in tree.items():
+        if key not in top and key != "models":
+            rest[key] = value
+    shown: dict[str, Any] = _doubled(plain(_without_extensions(rest, PROJECT)))
+    for service in shown.get("services", {}).values():
+        service.pop("env_file", None)
+        service.setdefault("command", None)
+        service.setdefault("entrypoint", None)
+        if isinstance(service.get("deploy"), dict):
+            service["deploy"].setdefault("placement", {})
+            service["deploy"].setdefault("resources", {})
+    for network in shown.get("networks", {}).values():
+        network.setdefault("ipam", {})
+    return {**shown, **top}
+
+
+def _without_extensions(value: Any, shape: Any) -> Any:
+    """Records lose their `x-` keys; maps with names of the user's own keep theirs."""
+    if isinstance(value, Map):
+        return {
+            key: _without_extensions(entry, shape.child(key))
+            for key, entry in value.items()
+            if not (shape.fields is not None and key.startswith("x-"))
+        }
+    if isinstance(value, list) and shape.items is not None:
+        return [_without_extensions(entry, shape.items) for entry in value]
+    return value
+
+
+def _doubled(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("$", "$$")
+    if isinstance(value, dict):
+        return {_doubled(key): _doubled(entry) for key, entry in value.items()}
+    return [_doubled(entry) for entry in value] if isinstance(value, list) else value
+
+
+def load(request: Request) -> Loaded:
+    """The stack that `request` names, complete. Raises SpecError, all that is wrong at once."""
+    from orchestrator.spec.decode import decode
+
+    got = read(request)
+    stack, contents, remarks = decode(got.tree, got.name, got.found, got.env)
+    warnings = (*got.warnings, *remarks)
+    return Loaded(stack=stack, contents=contents, warnings=warnings, project=as_compose(got.tree))

@@ -1,0 +1,267 @@
+"""A later file on an earlier one, a service on the one that it extends: the merge rule of every key.
+
+Mappings merge key by key, lists append, scalars are replaced, null keeps what was there; `RULES` has the exceptions.
+`!reset` and `!override` in the later file come first. Source: Compose Specification, "Merge", as Docker Compose does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from orchestrator.errors import BadValue
+from orchestrator.spec.scalars import text
+from orchestrator.spec.shape import Rule, Shape
+from orchestrator.spec.tree import At, Map, Override, Reset, Seq, clone, plain
+
+Merger = Callable[[Any, Any, Shape, "Where"], Any]
+
+
+class Where:
+    """The path of what is being merged, and where the later value stands."""
+
+    __slots__ = ("at", "path")
+
+    def __init__(self, path: str, at: At) -> None:
+        self.path, self.at = path, at
+
+    def clash(self) -> BadValue:
+        return BadValue(
+            f"{self.path} can't be merged with what an earlier file says",
+            where=str(self.at),
+            why="one is a list, the other a mapping or a text",
+            fix="write both in one form, or put !override before this one",
+        )
+
+
+def merge_maps(base: Map, over: Map, shape: Shape, path: str = "") -> Map:
+    """`base` with `over` on it; tags of `over` stay, so that they can be applied to an earlier file too.
+
+    base: is changed and given back. Raises BadValue where the two can't be merged.
+    """
+    for key, value in over.items():
+        at = over.place(key)
+        if key in base and not isinstance(value, Reset | Override):
+            where = Where(f"{path}.{key}" if path else key, at)
+            value = _merged(base[key], value, shape.child(key), where)
+            at = base.place(key) if value is base[key] and isinstance(value, Map) else at
+        base.put(key, value, at)
+    return base
+
+
+def _merged(base: Any, over: Any, shape: Shape, where: Where) -> Any:
+    if rule := RULES.get(shape.rule):
+        return rule(base, over, shape, where)
+    return _by_type(base, over, shape, where)
+
+
+def _by_type(base: Any, over: Any, shape: Shape, where: Where) -> Any:
+    if over is None:
+        return base
+    if isinstance(base, Map):
+        if not isinstance(over, Map):
+            raise where.clash()
+        return merge_maps(base, over, shape, where.path)
+    if isinstance(base, Seq):
+        if not isinstance(over, Seq):
+            raise where.clash()
+        return _appended(base, over)
+    return over
+
+
+def _appended(base: Seq, over: Seq) -> Seq:
+    known = [plain(item) for item in base]
+    for item, at in over.entries():
+        if not _is_in(plain(item), known):
+            base.push(item, at)
+    return base
+
+
+def _is_in(item: Any, known: list[Any]) -> bool:
+    return any(type(item) is type(other) and item == other for other in known)
+
+
+def _replaced(_base: Any, over: Any, _shape: Shape, _where: Where) -> Any:
+    return over
+
+
+def _by_key(base: Any, over: Any, shape: Shape, where: Where) -> Any:
+    """List and map form mix: both become a map."""
+    if over is None or base is None:
+        return base if over is None else over
+    if isinstance(base, Seq):
+        over = stripped(over)
+    return merge_maps(as_map(base), as_map(over), shape, where.path)
+
+
+def as_map(value: Any) -> Map:
+    """`["A=1", "B"]` as `{"A": "1", "B": None}`; a map is itself."""
+    if isinstance(value, Map):
+        return value
+    result = Map(value.at)
+    for item, at in value.entries():
+        key, separator, rest = text(item).partition("=")
+        result.put(key, rest if separator else None, at)
+    return result
+
+
+def _words(base: Any, over: Any, _shape: Shape, _where: Where) -> Any:
+    """A text or a list, joined."""
+    if over is None or base is None:
+        return base if over is None else over
+    joined = as_list(base)
+    for item, at in as_list(over).entries():
+        joined.push(item, at)
+    return joined
+
+
+def as_list(value: Any, at: At | None = None) -> Seq:
+    """A single text as a list of it."""
+    if isinstance(value, Seq):
+        return value
+    result = Seq(at or getattr(value, "at", None) or At("", 0, 0))
+    result.push(value, result.at)
+    return result
+
+
+def _names(base: Any, over: Any, shape: Shape, where: Where) -> Any:
+    """Lists of names and maps by name mix; a bare name says nothing new."""
+    if over is None or base is None:
+        return base if over is None else over
+    return merge_maps(names_as_map(base), names_as_map(over), shape, where.path)
+
+
+def names_as_map(value: Any, make: Callable[[At], Any] = lambda _at: None) -> Map:
+    """`[a, b]` as `{a: make(), b: make()}`; a map is itself."""
+    if isinstance(value, Map):
+        return value
+    result = Map(value.at)
+    for item, at in value.entries():
+        result.put(text(item), make(at), at)
+    return result
+
+
+def _dependencies(base: Any, over: Any, shape: Shape, where: Where) -> Any:
+    if over is None or base is None:
+        return base if over is None else over
+    return merge_maps(names_as_map(base, bare_dependency), names_as_map(over, bare_dependency), shape, where.path)
+
+
+def bare_dependency(at: At) -> Map:
+    """What a name in the list form of `depends_on` stands for."""
+    result = Map(at)
+    result.put("condition", "service_started", at)
+    result.put("required", True, at)
+    return result
+
+
+def _build(base: Any, over: Any, shape: Shape, where: Where) -> Any:
+    if over is None or base is None:
+        return base if over is None else over
+    return merge_maps(context_map(base, where.at), context_map(over, where.at), shape, where.path)
+
+
+def context_map(value: Any, at: At) -> Map:
+    """`build: ./dir` as `{context: ./dir}`; a map is itself."""
+    if isinstance(value, Map):
+        return value
+    result = Map(at)
+    result.put("context", value, at)
+    return result
+
+
+def _logging(base: Any, over: Any, shape: Shape, where: Where) -> Any:
+    """Options merge if the drivers agree or one side names none."""
+    if not isinstance(base, Map) or not isinstance(over, Map):
+        raise where.clash()
+    ours, theirs = base.get("driver"), over.get("driver")
+    if ours is None or theirs is None or ours == theirs:
+        return merge_maps(base, over, shape, where.path)
+    return over
+
+
+def _ulimit(base: Any, over: Any, shape: Shape, where: Where) -> Any:
+    if isinstance(base, Map) and isinstance(over, Map):
+        return merge_maps(base, over, shape, where.path)
+    return base if over is None else over
+
+
+def _hosts(base: Any, over: Any, _shape: Shape, _where: Where) -> Any:
+    if over is None or base is None:
+        return base if over is None else over
+    return _appended(hosts_list(base), hosts_list(over))
+
+
+def hosts_list(value: Any) -> Seq:
+    """`{host: [ip, ip]}` as `["host=ip", "host=ip"]`; a list is itself, with `=` between name and address."""
+    result = Seq(value.at)
+    if isinstance(value, Seq):
+        for item, at in value.entries():
+            host, separator, address = text(item).partition("=")
+            if not separator:
+                host, separator, address = text(item).partition(":")
+            result.push(f"{host}{'=' if separator else ''}{address}", at)
+        return result
+    for host, addresses in value.items():
+        for address in addresses if isinstance(addresses, Seq) else [addresses]:
+            result.push(f"{host}={text(address)}", value.place(host))
+    return result
+
+
+def _pools(base: Any, over: Any, shape: Shape, where: Where) -> Any:
+    """Pools merge by subnet. As in Docker Compose, only the later file's pools stay."""
+    if not isinstance(base, Seq) or not isinstance(over, Seq) or not base:
+        return base if over is None else over
+    result = Seq(over.at)
+    for item, at in over.entries():
+        same = next((clone(pool) for pool in base if isinstance(pool, Map) and isinstance(item, Map)
+                     and pool.get("subnet") == item.get("subnet")), None)  # fmt: skip
+        result.push(item if same is None else merge_maps(same, item, shape.items or shape, where.path), at)
+    return result
+
+
+RULES: dict[Rule, Merger] = {
+    Rule.COMMAND: _replaced,
+    Rule.TEST: _replaced,
+    Rule.REPLACED: _replaced,
+    Rule.VARIABLES: _by_key,
+    Rule.LABELS: _by_key,
+    Rule.WORDS: _words,
+    Rule.ENV_FILES: _words,
+    Rule.DEPENDENCIES: _dependencies,
+    Rule.ATTACHMENTS: _names,
+    Rule.MODELS: _names,
+    Rule.BUILD: _build,
+    Rule.LOGGING: _logging,
+    Rule.ULIMIT: _ulimit,
+    Rule.HOSTS: _hosts,
+    Rule.POOLS: _pools,
+}
+
+
+def reset(base: Map, over: Map) -> None:
+    """Take out of `base` what `over` marks with `!reset` or `!override`; paths through lists mean nothing."""
+    for key, value in over.items():
+        if isinstance(value, Reset | Override):
+            base.pop(key, None)
+        elif isinstance(value, Map) and isinstance(base.get(key), Map):
+            reset(base[key], value)
+
+
+def stripped(value: Any) -> Any:
+    """A copy without tags: what `!reset` marks is gone, what `!override` marks is itself."""
+    if isinstance(value, Override):
+        return stripped(value.value)
+    if isinstance(value, Map):
+        result = Map(value.at)
+        for key, entry in value.items():
+            if not isinstance(entry, Reset):
+                result.put(key, stripped(entry), value.place(key))
+        return result
+    if isinstance(value, Seq):
+        items = Seq(value.at)
+        for entry, at in value.entries():
+            if not isinstance(entry, Reset):
+                items.push(stripped(entry), at)
+        return items
+    return value

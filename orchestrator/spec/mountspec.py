@@ -1,0 +1,63 @@
+"""`volumes` and `tmpfs` of the canonical project -> Mount."""
+
+from __future__ import annotations
+
+from orchestrator.errors import SpecError, UnsupportedKey
+from orchestrator.model.spec import Mount, MountType
+from orchestrator.spec import sizes
+from orchestrator.spec.tree import At, Map, Seq
+
+_DEFAULT_OPTIONS = frozenset(("rw", "noexec", "nosuid", "nodev"))
+"""Options of a tmpfs that the engine sets anyway."""
+
+
+def mounts(name: str, service: Map, problems: list[SpecError]) -> tuple[Mount, ...]:
+    """All mounts of service `name`, in its order; kinds that are not there yet go to `problems`."""
+    found = []
+    for mount in service.get("volumes", ()):
+        if mount["type"] in set(MountType):
+            found.append(_mount(mount))
+        else:
+            what = f'service "{name}": orch does not honour mounts of type "{mount["type"]}" yet'
+            problems.append(UnsupportedKey(what, where=str(mount.at), fix="use bind, volume or tmpfs"))
+    for spec, at in (service.get("tmpfs") or Seq()).entries():
+        found.append(_tmpfs(name, spec, at, problems))
+    return tuple(found)
+
+
+def _mount(mount: Map) -> Mount:
+    bind, volume, tmpfs = (mount.get(kind) or Map() for kind in ("bind", "volume", "tmpfs"))
+    return Mount(
+        type=MountType(mount["type"]),
+        target=mount.get("target", ""),
+        source=mount.get("source", ""),
+        read_only=mount.get("read_only", False),
+        nocopy=volume.get("nocopy", False),
+        subpath=volume.get("subpath", ""),
+        propagation=bind.get("propagation", ""),
+        selinux=bind.get("selinux", ""),
+        create_host_path=bind.get("create_host_path", True),
+        size_bytes=sizes.parse(tmpfs.get("size", "0")),
+        mode=tmpfs.get("mode"),
+    )
+
+
+def _tmpfs(name: str, spec: str, at: At, problems: list[SpecError]) -> Mount:
+    """`/run:size=64m,mode=1770`."""
+    target, _, options = spec.partition(":")
+    size, mode, read_only = 0, None, False
+    for option in filter(None, options.split(",")):
+        key, _, value = option.partition("=")
+        try:
+            if key == "size":
+                size = sizes.parse(value)
+            elif key == "mode":
+                mode = int(value, 8)
+            elif key == "ro":
+                read_only = True
+            elif key not in _DEFAULT_OPTIONS:
+                raise ValueError("only size, mode and ro can be set")
+        except ValueError as error:
+            what = f'service "{name}": orch does not honour "{option}" of a tmpfs'
+            problems.append(UnsupportedKey(what, where=str(at), why=str(error), fix="remove it"))
+    return Mount(type=MountType.TMPFS, target=target, size_bytes=size, mode=mode, read_only=read_only)

@@ -1,0 +1,182 @@
+"""What Compose adds to a project that has its long forms: defaults, names, the default network, implied dependencies.
+
+Source: Compose Specification; compose-go's normalisation, as observed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrator.spec.canonical import as_tree
+from orchestrator.spec.interpolate import Lookup
+from orchestrator.spec.mounts import clean
+from orchestrator.spec.paths import maps
+from orchestrator.spec.tree import At, Map, Seq
+
+SERVICE_PREFIX = "service:"
+SHARED = ("network_mode", "ipc", "pid", "uts", "cgroup")
+"""Keys that may name another service whose namespace is shared."""
+
+RESOURCES = ("networks", "volumes", "secrets", "configs")
+
+
+def set_defaults(tree: Map) -> None:
+    """What a file means when it says nothing: each layer of an `include` gets them by itself."""
+    for service in maps(tree.get("services")):
+        if isinstance(build := service.get("build"), Map):
+            _default(build, "context", ".")
+            if not build.get("dockerfile_inline"):
+                _default(build, "dockerfile", "Dockerfile")
+        for port in maps(service.get("ports")):
+            _default(port, "protocol", "tcp")
+            _default(port, "mode", "ingress")
+        for secret in maps(service.get("secrets")):
+            _default(secret, "target", f"/run/secrets/{secret.get('source')}")
+        _default_devices(service)
+
+
+def _default_devices(service: Map) -> None:
+    deploy = service.get("deploy")
+    resources = deploy.get("resources") if isinstance(deploy, Map) else None
+    reserved = resources.get("reservations") if isinstance(resources, Map) else None
+    reserved_devices = reserved.get("devices") if isinstance(reserved, Map) else None
+    for request in (*maps(service.get("gpus")), *maps(reserved_devices)):
+        if "count" not in request and "device_ids" not in request:
+            _default(request, "count", -1)
+
+
+def _default(holder: Map, key: str, value: Any) -> None:
+    if holder.get(key) is None or holder.get(key) == "":
+        holder.put(key, value, holder.at)
+
+
+def resolve_variables(tree: Map, lookup: Lookup) -> None:
+    """`environment` entries without a value take the variable's; those that have none stay null."""
+    for service in maps(tree.get("services")):
+        environment = service.get("environment")
+        if isinstance(environment, Map):
+            for key, value in environment.items():
+                if value is None and (found := lookup(key)) is not None:
+                    environment[key] = found
+        elif isinstance(environment, Seq):
+            for index, entry in enumerate(environment):
+                if isinstance(entry, str) and "=" not in entry and (found := lookup(entry)) is not None:
+                    environment[index] = f"{entry}={found}"
+
+
+def normalise(tree: Map, project: str, lookup: Lookup) -> None:
+    """Complete the merged project, once; `tree` is changed."""
+    for name, service in (tree.get("services") or Map()).items():
+        if isinstance(service, Map):
+            _normalise_service(service, tree["services"].place(name), lookup)
+    networks = tree.setdefault("networks", Map(tree.at))
+    if isinstance(networks, Map) and "default" not in networks:
+        networks.put("default", None, tree.at)
+    for kind in RESOURCES:
+        _name_resources(tree.get(kind), project)
+
+
+def _normalise_service(service: Map, at: At, lookup: Lookup) -> None:
+    if not service.get("networks") and not service.get("network_mode") and not service.get("provider"):
+        service.put("networks", as_tree({"default": None}, at), at)
+    if service.get("pull_policy") == "if_not_present":
+        service["pull_policy"] = "missing"
+    if isinstance(build := service.get("build"), Map):
+        _resolve_arguments(build, lookup)
+    for mount in maps(service.get("volumes")):
+        if isinstance(mount.get("target"), str):
+            mount["target"] = clean(mount["target"])
+    _imply_dependencies(service, at)
+    _copy_scale(service)
+    image = service.get("image")
+    for hook in maps(service.get("pre_start")):
+        if image and not hook.get("image"):
+            hook.put("image", image, hook.at)
+
+
+def _resolve_arguments(build: Map, lookup: Lookup) -> None:
+    arguments = build.get("args")
+    if isinstance(arguments, Seq):
+        kept = Seq(arguments.at)
+        for entry, at in arguments.entries():
+            found = None if "=" in entry else lookup(entry)
+            if "=" in entry or found is not None:
+                kept.push(entry if found is None else f"{entry}={found}", at)
+        build["args"] = kept
+    elif isinstance(arguments, Map):
+        for key in [key for key, value in arguments.items() if value is None]:
+            if (found := lookup(key)) is None:
+                del arguments[key]
+            else:
+                arguments[key] = found
+
+
+def _imply_dependencies(service: Map, at: At) -> None:
+    """Links and shared namespaces wait for the other service, and follow its restarts; `volumes_from` only waits."""
+    for name, place, restarts in _implied(service):
+        needs = service.get("depends_on")
+        if not isinstance(needs, Map):
+            needs = Map(at)
+            service.put("depends_on", needs, place)
+        if name not in needs:
+            entry = {"condition": "service_started", "required": True}
+            needs.put(name, as_tree({**entry, "restart": True} if restarts else entry, place), place)
+
+
+def _implied(service: Map) -> list[tuple[str, At, bool]]:
+    found: list[tuple[str, At, bool]] = []
+    if isinstance(links := service.get("links"), Seq):
+        found += [(link.split(":")[0], at, True) for link, at in links.entries()]
+    for key in SHARED:
+        if isinstance(mode := service.get(key), str) and mode.startswith(SERVICE_PREFIX):
+            found.append((mode.removeprefix(SERVICE_PREFIX), service.place(key), True))
+    if isinstance(sources := service.get("volumes_from"), Seq):
+        found += [(s.split(":")[0], at, False) for s, at in sources.entries() if not s.startswith("container:")]
+    return found
+
+
+def _copy_scale(service: Map) -> None:
+    scale = service.get("scale")
+    if scale is None:
+        return
+    deploy = service.get("deploy")
+    if not isinstance(deploy, Map):
+        deploy = Map(service.place("scale"))
+        service.put("deploy", deploy, service.place("scale"))
+    if deploy.get("replicas") is None:
+        deploy.put("replicas", scale, service.place("scale"))
+
+
+def _name_resources(resources: Any, project: str) -> None:
+    if not isinstance(resources, Map):
+        return
+    for key, resource in resources.items():
+        if resource is None:
+            resource = Map(resources.place(key))
+            resources[key] = resource
+        if not resource.get("name"):
+            resource.put("name", key if resource.get("external") else f"{project}_{key}", resource.at)
+
+
+def prune(tree: Map) -> None:
+    """Drop networks, volumes, secrets and configs that no service uses."""
+    services = maps(tree.get("services"))
+    builds = [service["build"] for service in services if isinstance(service.get("build"), Map)]
+    used = {
+        "networks": {name for service in services for name in service.get("networks") or ()},
+        "volumes": {
+            mount.get("source")
+            for service in services
+            for mount in maps(service.get("volumes"))
+            if mount.get("type") == "volume"
+        },
+        "secrets": {grant.get("source") for holder in (*services, *builds) for grant in maps(holder.get("secrets"))},
+        "configs": {grant.get("source") for service in services for grant in maps(service.get("configs"))},
+        "models": {name for service in services for name in service.get("models") or ()},
+    }
+    for kind, names in used.items():
+        if isinstance(resources := tree.get(kind), Map):
+            for key in [key for key in resources if key not in names]:
+                del resources[key]
+            if not resources:
+                del tree[kind]

@@ -1,0 +1,204 @@
+"""The canonical project: long forms -> what Docker Compose prints.
+
+Durations, sizes and modes get their one spelling, string maps hold strings, zero values are left out unless the
+schema keeps them. Places stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from orchestrator.errors import BadValue, SpecError
+from orchestrator.spec import duration, sizes
+from orchestrator.spec.merge import as_list, as_map, hosts_list
+from orchestrator.spec.scalars import text
+from orchestrator.spec.shape import ANYTHING, Form, Rule, Shape
+from orchestrator.spec.tree import At, Map, Seq, clone
+
+DROP = object()
+"""What is not printed."""
+
+_ZEROS: tuple[object, ...] = ("", 0, "0", "0s", False, 0.0)
+
+
+def printed(value: Any, shape: Shape, at: At, errors: list[SpecError]) -> Any:
+    """`value` as printed, or DROP; what can't be printed goes to `errors`."""
+    if shape is ANYTHING:
+        return clone(value)
+    if special := SPECIALS.get(shape.rule):
+        return special(value, shape, at, errors)
+    return _by_type(value, shape, at, errors)
+
+
+def _by_type(value: Any, shape: Shape, at: At, errors: list[SpecError]) -> Any:
+    if value is None:
+        return DROP
+    if isinstance(value, Map):
+        return _map(value, shape, errors)
+    if isinstance(value, Seq):
+        return _seq(value, shape, errors) or DROP
+    return _scalar(value, shape, at, errors)
+
+
+def _map(value: Map, shape: Shape, errors: list[SpecError]) -> Map:
+    result = Map(value.at)
+    for key, entry in value.items():
+        at = value.place(key)
+        new = printed(entry, shape.child(key), at, errors)
+        if new is not DROP:
+            result.put(key, new, at)
+    return result
+
+
+def _seq(value: Seq, shape: Shape, errors: list[SpecError]) -> Seq:
+    result, items = Seq(value.at), shape.items or ANYTHING
+    for entry, at in value.entries():
+        new = _by_type(entry, items, at, errors)
+        result.push("" if new is DROP else new, at)
+    return result
+
+
+def _scalar(value: Any, shape: Shape, at: At, errors: list[SpecError]) -> Any:
+    try:
+        new = FORMS[shape.form](value)
+    except ValueError as error:
+        errors.append(BadValue(str(error), where=str(at)))
+        return DROP
+    return DROP if not shape.keep and new in _ZEROS and shape.form is not Form.AS_IS else new
+
+
+def _duration(value: Any) -> str:
+    return duration.render(duration.parse(text(value)))
+
+
+def _bytes(value: Any) -> str:
+    return "0" if isinstance(value, float) else str(sizes.parse(text(value)))
+
+
+def _mode(value: Any) -> str:
+    if isinstance(value, str):
+        if not value or not all(digit in "01234567" for digit in value):
+            raise ValueError(f'"{value}" is no file mode, write it in octal: "0440"')
+        value = int(value, 8)
+    return f"0{int(value):o}" if value else "00"
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, str):
+        if value == "all":
+            return -1
+        if not value.lstrip("-").isdigit():
+            raise ValueError(f'"{value}" is no integer')
+    return int(value)
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, str):
+        raise ValueError(f'"{value}" must be an integer, without quotes')
+    return int(value)
+
+
+FORMS: dict[Form, Callable[[Any], Any]] = {
+    Form.AS_IS: lambda value: value,
+    Form.TEXT: text,
+    Form.INTEGER: _integer,
+    Form.NUMBER: float,
+    Form.BOOLEAN: bool,
+    Form.DURATION: _duration,
+    Form.BYTES: _bytes,
+    Form.MODE: _mode,
+    Form.COUNT: _count,
+}
+
+
+def _strings(value: Any, _shape: Shape, _at: At, _errors: list[SpecError]) -> Any:
+    """A map of texts; null is the empty text."""
+    if value is None:
+        return DROP
+    source, result = as_map(value), Map(value.at)
+    for key, entry in source.items():
+        result.put(key, "" if entry is None else text(entry), source.place(key))
+    return result or DROP
+
+
+def _variables(value: Any, _shape: Shape, _at: At, errors: list[SpecError]) -> Any:
+    """A map of texts; null stays null."""
+    if value is None:
+        return DROP
+    source, result = as_map(value), Map(value.at)
+    for key, entry in source.items():
+        at = source.place(key)
+        if key != key.strip() or not key:
+            errors.append(BadValue(f'"{key}" is no name of a variable', where=str(at), fix="remove the blank"))
+        result.put(key, None if entry is None else text(entry), at)
+    return result or DROP
+
+
+def _command(value: Any, shape: Shape, _at: At, errors: list[SpecError]) -> Any:
+    return _seq(value, shape, errors) if isinstance(value, Seq) else None
+
+
+def _hosts(value: Any, _shape: Shape, _at: At, errors: list[SpecError]) -> Any:
+    if value is None:
+        return DROP
+    found: list[tuple[str, At]] = []
+    for entry, at in hosts_list(value).entries():
+        host, separator, addresses = entry.partition("=")
+        if not separator:
+            errors.append(BadValue(f'"{entry}" names no address', where=str(at), fix="write host=address"))
+        for address in addresses.split(","):
+            bare = address[1:-1] if address.startswith("[") and address.endswith("]") else address
+            found.append((f"{host}={bare}", at))
+    result = Seq(value.at)
+    for entry, at in sorted(found):
+        result.push(entry, at)
+    return result or DROP
+
+
+def _ulimit(value: Any, shape: Shape, _at: At, errors: list[SpecError]) -> Any:
+    return _map(value, shape, errors) if isinstance(value, Map) else int(value)
+
+
+def _attachments(value: Any, shape: Shape, _at: At, errors: list[SpecError]) -> Any:
+    if value is None:
+        return DROP
+    result, inner = Map(value.at), shape.values or ANYTHING
+    for name, entry in value.items():
+        at = value.place(name)
+        result.put(name, None if entry is None else _map(entry, inner, errors), at)
+    return result or DROP
+
+
+def _exposed(value: Any, _shape: Shape, _at: At, _errors: list[SpecError]) -> Any:
+    result = Seq(value.at)
+    for entry, at in value.entries():
+        result.push(text(entry), at)
+    return result or DROP
+
+
+def _ssh(value: Any, _shape: Shape, _at: At, _errors: list[SpecError]) -> Any:
+    """A list of `id` and `id=path`."""
+    source, result = as_map(value), Seq(value.at)
+    for key, entry in source.items():
+        result.push(key if not entry else f"{key}={text(entry)}", source.place(key))
+    return result or DROP
+
+
+def _gpus(value: Any, shape: Shape, _at: At, errors: list[SpecError]) -> Any:
+    return _seq(as_list(value), shape, errors) or DROP
+
+
+SPECIALS: dict[Rule, Callable[[Any, Shape, At, list[SpecError]], Any]] = {
+    Rule.LABELS: _strings,
+    Rule.OPTIONS: _strings,
+    Rule.VARIABLES: _variables,
+    Rule.COMMAND: _command,
+    Rule.HOSTS: _hosts,
+    Rule.ULIMIT: _ulimit,
+    Rule.ATTACHMENTS: _attachments,
+    Rule.MODELS: _attachments,
+    Rule.EXPOSED: _exposed,
+    Rule.SSH: _ssh,
+    Rule.GPUS: _gpus,
+}

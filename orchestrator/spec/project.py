@@ -1,0 +1,140 @@
+"""Which files, which variables, which name: what the command line and the environment say about a project.
+
+Source: Docker Compose's reference, "Environment variables" and "Project name"; compose-go's order of options.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from orchestrator.errors import BadValue, FileMissing
+from orchestrator.spec import dotenv, source
+from orchestrator.spec.interpolate import Warn
+
+FILE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+OVERRIDE_NAMES = (
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+)
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person asks for, as on the command line. Empty means: not given.
+
+    files, env_files, project_directory: as written, relative to `cwd`.
+    env: the process environment.
+    """
+
+    files: tuple[str, ...] = ()
+    env: Mapping[str, str] = {}
+    env_files: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+    project_name: str = ""
+    project_directory: str = ""
+    cwd: str = ""
+
+
+class Project(msgspec.Struct, frozen=True, kw_only=True):
+    """The request, completed. `name` is what must be used, or "" when the files may say; `fallback` if they don't."""
+
+    files: tuple[Path, ...]
+    directory: str
+    env: Mapping[str, str]
+    profiles: tuple[str, ...]
+    name: str
+    fallback: str
+    cwd: str
+
+
+def find(request: Request, warn: Warn) -> Project:
+    """The files, folder, variables, profiles and name that `request` stands for.
+
+    Raises FileMissing when no stack file is there, BadValue for a name that can't be one.
+    """
+    cwd = request.cwd or os.getcwd()
+    directory = os.path.abspath(os.path.join(cwd, request.project_directory)) if request.project_directory else ""
+    first = directory or (_folder(cwd, request.files[0]) if request.files else cwd)
+    env = _with_env_files(request, dict(request.env), first, cwd, warn)
+    files = _files(request, env, directory or cwd, cwd)
+    directory = directory or str(files[0].parent)
+    if directory != first:
+        env = _with_env_files(request, env, directory, cwd, warn)
+    name = request.project_name or env.get("COMPOSE_PROJECT_NAME", "")
+    if name != usable_name(name):
+        raise BadValue(
+            f'"{name}" can\'t be the name of a stack',
+            why="it must be lower case letters, digits, hyphens and underscores, and begin with a letter or digit",
+        )
+    return Project(
+        files=files, directory=directory, env=env, profiles=_profiles(request, env), name=name,
+        fallback=usable_name(os.path.basename(directory)), cwd=cwd,
+    )  # fmt: skip
+
+
+def usable_name(name: str) -> str:
+    """`name` in lower case, without what a stack's name can't hold. Source: Docker Compose."""
+    return "".join(re.findall("[a-z0-9_-]", name.lower())).lstrip("_-")
+
+
+def _folder(cwd: str, file: str) -> str:
+    return cwd if file == "-" else os.path.dirname(os.path.abspath(os.path.join(cwd, file)))
+
+
+def _with_env_files(request: Request, env: dict[str, str], directory: str, cwd: str, warn: Warn) -> dict[str, str]:
+    """`env` and below it what the env files say; later files win."""
+    names = request.env_files or tuple(filter(None, request.env.get("COMPOSE_ENV_FILES", "").split(",")))
+    paths = [os.path.join(cwd, name.strip()) for name in names]
+    if not paths and env.get("COMPOSE_DISABLE_ENV_FILE", "").lower() not in ("1", "t", "true"):
+        default = os.path.join(directory, ".env")
+        paths = [default] if os.path.isfile(default) else []
+    return {**read_env_files(paths, env, cwd, warn), **env}
+
+
+def read_env_files(paths: list[str], env: Mapping[str, str], cwd: str, warn: Warn, where: str = "") -> dict[str, str]:
+    """The variables of env files; later ones win and see earlier ones, `env` wins inside `${...}`."""
+    found: dict[str, str] = {}
+    for path in paths:
+        if os.path.isdir(path):
+            raise FileMissing(f'"{shown(path, cwd)}" is a folder, not an env file', where=where)
+        content = source.read(Path(path), shown(path, cwd), where)
+        found.update(dotenv.parse(content, shown(path, cwd), env.get, warn, found))
+    return found
+
+
+def shown(path: str, cwd: str) -> str:
+    """A path as people shall see it: relative when it is below the working directory."""
+    relative = os.path.relpath(path, cwd)
+    return path if relative.startswith("..") else relative
+
+
+def _files(request: Request, env: Mapping[str, str], directory: str, cwd: str) -> tuple[Path, ...]:
+    names = request.files
+    if not names and (listed := env.get("COMPOSE_FILE")):
+        names = tuple(listed.split(env.get("COMPOSE_PATH_SEPARATOR") or os.pathsep))
+    if names:
+        return tuple(Path(name) if name == "-" else Path(os.path.abspath(os.path.join(cwd, name))) for name in names)
+    for folder in (Path(directory), *Path(directory).parents):
+        if found := _first(folder, FILE_NAMES):
+            override = _first(folder, OVERRIDE_NAMES)
+            return (found, override) if override else (found,)
+    raise FileMissing(
+        "no stack file is here", where=directory, why=f"looked for {', '.join(FILE_NAMES)}, also in the folders above",
+        fix="go to the folder that has it, or name it with -f",
+    )  # fmt: skip
+
+
+def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def _profiles(request: Request, env: Mapping[str, str]) -> tuple[str, ...]:
+    if request.profiles:
+        return request.profiles
+    return tuple(filter(None, (name.strip() for name in env.get("COMPOSE_PROFILES", "").split(","))))

@@ -1,0 +1,292 @@
+"""One service of the canonical project -> ServiceSpec.
+
+Values that the Compose Specification knows and orch does not honour yet are added to `problems`, with their place.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrator.errors import BadValue, SpecError, UnsupportedKey
+from orchestrator.model.names import ServiceName
+from orchestrator.model.spec import (
+    Attachment,
+    Build,
+    Condition,
+    Dependency,
+    FileGrant,
+    Healthcheck,
+    Mode,
+    Order,
+    Port,
+    PortMode,
+    PullPolicy,
+    Resources,
+    RestartCondition,
+    RestartPolicy,
+    ServiceSpec,
+    Update,
+)
+from orchestrator.spec import duration, sizes
+from orchestrator.spec.hostoptions import host_options
+from orchestrator.spec.mountspec import mounts
+from orchestrator.spec.tree import Map, Seq
+
+Problems = list[SpecError]
+
+_STRINGS = ("platform", "user", "working_dir", "hostname", "domainname", "container_name", "stop_signal",
+            "network_mode")  # fmt: skip
+
+
+def decode_service(stack: str, name: str, service: Map, problems: Problems) -> ServiceSpec:
+    """The service as the rest of orch knows it; every default that orch acts on is filled in."""
+    return _Decoder(stack, name, service, problems).decode()
+
+
+class _Decoder:
+    def __init__(self, stack: str, name: str, service: Map, problems: Problems) -> None:
+        self._stack, self._name, self._service, self._problems = stack, name, service, problems
+        self._deploy: Map = service.get("deploy") or Map(service.at)
+
+    def _refuse(self, key: str, holder: Map, why: str, fix: str = "") -> None:
+        what = f'service "{self._name}": orch does not honour "{key}: {holder[key]}" yet'
+        self._problems.append(UnsupportedKey(what, where=str(holder.place(key)), why=why, fix=fix or "remove it"))
+
+    def _wrong(self, key: str, holder: Map, allowed: str) -> None:
+        what = f'service "{self._name}": "{holder[key]}" is no value of {key}'
+        self._problems.append(BadValue(what, where=str(holder.place(key)), fix=f"use {allowed}"))
+
+    def decode(self) -> ServiceSpec:
+        service = self._service
+        self._check_links()
+        return ServiceSpec(
+            name=ServiceName(self._name),
+            image=service.get("image") or f"{self._stack}-{self._name}",
+            build=self._build(),
+            pull_policy=self._pull_policy(),
+            command=_words(service.get("command")),
+            entrypoint=_words(service.get("entrypoint")),
+            environment=dict(service.get("environment", {})),
+            labels=dict(service.get("labels", {})),
+            annotations=dict(service.get("annotations", {})),
+            tty=service.get("tty", False),
+            stdin_open=service.get("stdin_open", False),
+            stop_grace_period_s=_seconds(service, "stop_grace_period"),
+            ports=tuple(self._port(port) for port in service.get("ports", ())),
+            expose=tuple(service.get("expose", ())),
+            mounts=mounts(self._name, service, self._problems),
+            networks=self._networks(),
+            depends_on=self._dependencies(),
+            healthcheck=self._healthcheck(),
+            restart=self._restart(),
+            secrets=tuple(_grant(grant, "/run/secrets/") for grant in service.get("secrets", ())),
+            configs=tuple(_grant(grant, "/") for grant in service.get("configs", ())),
+            mode=self._mode(),
+            replicas=self._replicas(),
+            update=self._update(),
+            resources=self._resources(),
+            host=host_options(service),
+            attach=service.get("attach", True),
+            **{key: service.get(key, "") for key in _STRINGS},
+        )
+
+    def _check_links(self) -> None:
+        for link, at in (self._service.get("links") or Seq()).entries():
+            name, _, alias = link.partition(":")
+            if alias and alias != name:
+                self._problems.append(
+                    UnsupportedKey(
+                        f'service "{self._name}": orch does not honour link "{link}" yet', where=str(at),
+                        why="an alias of a link would be known to this service alone",
+                        fix=f'give "{name}" the alias "{alias}" under networks',
+                    )
+                )  # fmt: skip
+
+    def _build(self) -> Build | None:
+        build = self._service.get("build")
+        if build is None:
+            return None
+        platforms = build.get("platforms", ())
+        if len(platforms) > 1:
+            self._refuse("platforms", build, "an image is built for one platform", "keep one of them")
+        texts = ("context", "dockerfile", "dockerfile_inline", "target", "network")
+        return Build(
+            args=dict(build.get("args", {})),
+            labels=dict(build.get("labels", {})),
+            cache_from=tuple(build.get("cache_from", ())),
+            extra_hosts=tuple(entry.replace("=", ":", 1) for entry in build.get("extra_hosts", ())),
+            tags=tuple(build.get("tags", ())),
+            no_cache=build.get("no_cache", False),
+            pull=build.get("pull", False),
+            shm_size_bytes=sizes.parse(build.get("shm_size", "0")),
+            platform=platforms[0] if platforms else self._service.get("platform", ""),
+            **{key: build.get(key, "") for key in texts},
+        )
+
+    def _pull_policy(self) -> PullPolicy:
+        policy = self._service.get("pull_policy", "missing")
+        if policy in set(PullPolicy):
+            return PullPolicy(policy)
+        if policy == "refresh" or policy in ("daily", "weekly") or policy.startswith("every_"):
+            self._refuse("pull_policy", self._service, "images are not pulled again by age", "use always or missing")
+        else:
+            self._wrong("pull_policy", self._service, "always, missing, never or build")
+        return PullPolicy.MISSING
+
+    def _port(self, port: Map) -> Port:
+        mode = port.get("mode", "ingress")
+        if mode not in set(PortMode):
+            self._wrong("mode", port, "ingress or host")
+            mode = "ingress"
+        return Port(
+            target=port["target"],
+            published=port.get("published", ""),
+            host_ip=port.get("host_ip", ""),
+            protocol=port.get("protocol", "tcp"),
+            mode=PortMode(mode),
+            app_protocol=port.get("app_protocol", ""),
+            name=port.get("name", ""),
+        )
+
+    def _networks(self) -> tuple[Attachment, ...]:
+        """By priority, then name: the first one is the primary. Source: Docker Compose."""
+        found = [_attachment(key, entry or Map()) for key, entry in (self._service.get("networks") or Map()).items()]
+        found.sort(key=lambda attachment: (-attachment.priority, attachment.network))
+        if (address := self._service.get("mac_address")) and found and not found[0].mac_address:
+            found[0] = _attachment(found[0].network, self._service["networks"][found[0].network] or Map(), address)
+        return tuple(found)
+
+    def _dependencies(self) -> dict[ServiceName, Dependency]:
+        return {
+            ServiceName(other): Dependency(
+                condition=Condition(entry["condition"]),
+                restart=entry.get("restart", False),
+                required=entry.get("required", True),
+            )
+            for other, entry in (self._service.get("depends_on") or Map()).items()
+        }
+
+    def _healthcheck(self) -> Healthcheck | None:
+        check = self._service.get("healthcheck")
+        if check is None:
+            return None
+        if check.get("disable"):
+            return Healthcheck(test=("NONE",))
+        return Healthcheck(
+            test=tuple(check.get("test", ())),
+            interval_s=_seconds(check, "interval"),
+            timeout_s=_seconds(check, "timeout"),
+            retries=check.get("retries"),
+            start_period_s=_seconds(check, "start_period"),
+            start_interval_s=_seconds(check, "start_interval"),
+        )
+
+    def _restart(self) -> RestartPolicy:
+        if "restart" in self._service:
+            return self._legacy_restart(self._service["restart"])
+        policy = self._deploy.get("restart_policy")
+        if policy is None:
+            return RestartPolicy()
+        condition = _CONDITIONS.get(policy.get("condition", "any"))
+        if condition is None:
+            self._wrong("condition", policy, "none, on-failure or any")
+            return RestartPolicy()
+        attempts = policy.get("max_attempts") or 0
+        if attempts and condition is not RestartCondition.ON_FAILURE:
+            self._refuse("max_attempts", policy, "the engine counts attempts for on-failure only",
+                         "set `condition: on-failure`")  # fmt: skip
+        return RestartPolicy(condition=condition, max_attempts=attempts)
+
+    def _legacy_restart(self, written: str) -> RestartPolicy:
+        condition, _, attempts = written.partition(":")
+        if condition not in set(RestartCondition) or (attempts and not attempts.isdigit()):
+            self._wrong("restart", self._service, '"no", always, on-failure, on-failure:N or unless-stopped')
+            return RestartPolicy()
+        if attempts and condition != "on-failure":
+            self._wrong("restart", self._service, "on-failure:N for a number of attempts")
+        return RestartPolicy(condition=RestartCondition(condition), max_attempts=int(attempts or 0))
+
+    def _mode(self) -> Mode:
+        mode = self._deploy.get("mode", "replicated")
+        if mode in ("replicated-job", "global-job"):
+            self._refuse("mode", self._deploy, "jobs are not there yet",
+                         'use `restart: "no"` for a container that ends')  # fmt: skip
+        elif mode not in set(Mode):
+            self._wrong("mode", self._deploy, "replicated or global")
+        if mode == "global" and self._service.get("container_name"):
+            self._wrong("container_name", self._service, "no container_name with `mode: global`")
+        if self._deploy.get("endpoint_mode", "dnsrr") != "dnsrr":
+            self._refuse("endpoint_mode", self._deploy, "a name resolves to every container of a service")
+        return Mode.GLOBAL if mode == "global" else Mode.REPLICATED
+
+    def _replicas(self) -> int:
+        scale, replicas = self._service.get("scale"), self._deploy.get("replicas")
+        amount = scale if scale is not None else replicas
+        return 1 if amount is None else int(amount)
+
+    def _update(self) -> Update:
+        config = self._deploy.get("update_config") or Map()
+        order, parallelism = config.get("order"), config.get("parallelism")
+        return Update(
+            parallelism=1 if parallelism is None else parallelism, order=Order(order) if order else Order.AUTO
+        )
+
+    def _resources(self) -> Resources:
+        resources = self._deploy.get("resources") or Map()
+        limits, reserved = resources.get("limits") or Map(), resources.get("reservations") or Map()
+        service = self._service
+        return Resources(
+            nano_cpus=_nano(limits.get("cpus") or service.get("cpus")),
+            memory_bytes=sizes.parse(limits.get("memory") or service.get("mem_limit", "0")),
+            pids=limits.get("pids") or service.get("pids_limit", 0),
+            reserved_nano_cpus=_nano(reserved.get("cpus")),
+            reserved_memory_bytes=sizes.parse(reserved.get("memory") or service.get("mem_reservation", "0")),
+        )
+
+
+_CONDITIONS = {
+    "none": RestartCondition.NO,
+    "no": RestartCondition.NO,
+    "on-failure": RestartCondition.ON_FAILURE,
+    "any": RestartCondition.ALWAYS,
+    "always": RestartCondition.ALWAYS,
+    "unless-stopped": RestartCondition.UNLESS_STOPPED,
+}
+"""`deploy.restart_policy.condition` -> the engine's policy. Source: Docker Compose."""
+
+
+def _words(value: Any) -> tuple[str, ...] | None:
+    return None if value is None else tuple(value)
+
+
+def _seconds(holder: Map, key: str) -> float | None:
+    return duration.seconds(holder[key]) if key in holder else None
+
+
+def _nano(cpus: float | None) -> int:
+    return round((cpus or 0) * 10**9)
+
+
+def _attachment(key: str, entry: Map, mac_address: str = "") -> Attachment:
+    texts = ("ipv4_address", "ipv6_address", "interface_name")
+    return Attachment(
+        network=key,
+        aliases=tuple(entry.get("aliases", ())),
+        link_local_ips=tuple(entry.get("link_local_ips", ())),
+        mac_address=entry.get("mac_address", mac_address),
+        priority=entry.get("priority", 0),
+        gw_priority=entry.get("gw_priority", 0),
+        driver_opts=dict(entry.get("driver_opts", {})),
+        **{text: entry.get(text, "") for text in texts},
+    )
+
+
+def _grant(grant: Map, folder: str) -> FileGrant:
+    target = grant.get("target") or grant["source"]
+    return FileGrant(
+        source=grant["source"],
+        target=target if target.startswith("/") else folder + target,
+        uid=grant.get("uid", "0"),
+        gid=grant.get("gid", "0"),
+        mode=int(grant.get("mode", "0444"), 8),
+    )

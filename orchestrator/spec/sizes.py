@@ -1,0 +1,27 @@
+"""Sizes in bytes as Compose writes them: `64m`, `1.5 GB`, `1024`. Units are powers of 1024.
+
+Source: Compose Specification, "Specifying byte values"; docker/go-units.
+"""
+
+from __future__ import annotations
+
+import re
+
+_SIZE = re.compile(r"(-?\d+(?:\.\d*)?|-?\.\d+) ?([a-z]*)", re.IGNORECASE)
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5, "e": 6}
+
+
+def parse(text: str) -> int:
+    """Bytes. Raises ValueError with the reason."""
+    found = _SIZE.fullmatch(text)
+    if not found:
+        raise ValueError(f'"{text}" is no size, write a number with a unit: 512m, 2g')
+    number, unit = found.group(1), found.group(2).lower()
+    prefix = unit[:1] if unit[:1] in _POWERS else ""
+    if unit[len(prefix) :] not in ("", "b", "ib") or (unit[len(prefix) :] == "ib" and not prefix):
+        raise ValueError(f'"{unit}" is no unit: b, k, m, g, t, p')
+    if number.startswith("-") and unit:
+        raise ValueError(f'"{text}" is less than nothing')
+    return int(number) * 1024 ** _POWERS[prefix] if number.lstrip("-").isdigit() else int(
+        float(number) * 1024 ** _POWERS[prefix]
+    )  # fmt: skip

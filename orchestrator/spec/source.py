@@ -1,0 +1,232 @@
+"""Text -> documents: YAML as Compose reads it, every value with its file:line:column.
+
+libyaml gives events, this module the values: duplicate keys and keys that are no strings are refused, anchors may be
+set again, `<<` merges, aliases and depth have a budget, `!reset` and `!override` are kept for `merge`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from orchestrator.errors import BadYaml, FileMissing
+from orchestrator.spec import scalars
+from orchestrator.spec.tree import At, Map, Override, Reset, Seq
+
+MAX_BYTES = 16 * 2**20
+MAX_DEPTH = 100
+MAX_ALIASED = 200_000
+"""Values that aliases may stand for in one file: enough for any real one, too few for a bomb."""
+
+_TAGS = "tag:yaml.org,2002:"
+_TAGGED: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "null": (type(None),)}
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def read(path: Path, shown: str, where: str = "") -> bytes:
+    """The bytes of a file that the command line or a stack names; `where` is the place that names it."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FileMissing(f'can\'t read "{shown}"', where=where, why=reason, fix="check the path") from error
+    if len(content) > MAX_BYTES:
+        raise BadYaml("the file is larger than 16 MiB", where=where or shown, fix="split it with `include`")
+    return content
+
+
+def documents(content: bytes, file: str) -> list[Any]:
+    """Each YAML document in `content`, in order; none for a file of comments.
+
+    file: its name as people shall see it.
+    Raises BadYaml with the place.
+    """
+    try:
+        return _Composer(file, yaml.parse(content, Loader=_LOADER)).documents()
+    except yaml.MarkedYAMLError as error:
+        raise _bad_yaml(file, error) from error
+    except (yaml.YAMLError, UnicodeError) as error:
+        raise BadYaml("the text is no YAML", where=file, why=" ".join(str(error).split())) from error
+
+
+def _bad_yaml(file: str, error: yaml.MarkedYAMLError) -> BadYaml:
+    mark = error.problem_mark or error.context_mark
+    place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark is not None else file
+    why = " ".join(str(part) for part in (error.context, error.problem) if part)
+    return BadYaml("the text is no YAML", where=place, why=why, fix="mind indentation, colons and quotes")
+
+
+class _Anchor(NamedTuple):
+    value: Any
+    size: int
+    height: int
+
+
+class _Composer:
+    """Builds values from events; one per file."""
+
+    def __init__(self, file: str, events: Iterator[Event]) -> None:
+        self._file = file
+        self._next: Callable[[], Event] = events.__next__
+        self._events = events
+        self._anchors: dict[str, _Anchor | None] = {}
+        self._size = 0
+        self._deepest = 0
+
+    def documents(self) -> list[Any]:
+        found = []
+        for event in self._events:
+            if isinstance(event, DocumentStartEvent):
+                self._anchors.clear()
+                found.append(self._node(self._next(), 0))
+        return found
+
+    def _at(self, event: Event) -> At:
+        mark = event.start_mark
+        return At(self._file, mark.line + 1, mark.column + 1)
+
+    def _fail(self, event: Event, what: str, why: str = "", fix: str = "") -> BadYaml:
+        return BadYaml(what, where=str(self._at(event)), why=why, fix=fix)
+
+    def _node(self, event: Event, depth: int) -> Any:
+        kind = type(event)
+        self._size += 1
+        if kind is AliasEvent:
+            return self._alias(event, depth)
+        self._deepest = max(self._deepest, depth)
+        if depth > MAX_DEPTH:
+            raise self._fail(event, f"nested deeper than {MAX_DEPTH} levels")
+        anchor: str | None = event.anchor  # type: ignore[attr-defined]
+        if not anchor:
+            return self._value(event, kind, depth)
+        return self._anchored(event, kind, depth, anchor)
+
+    def _anchored(self, event: Event, kind: type, depth: int, anchor: str) -> Any:
+        size, deepest = self._size, self._deepest
+        self._anchors[anchor] = None
+        self._deepest = depth
+        value = self._value(event, kind, depth)
+        self._anchors[anchor] = _Anchor(value, self._size - size + 1, self._deepest - depth)
+        self._deepest = max(deepest, self._deepest)
+        return value
+
+    def _alias(self, event: Event, depth: int) -> Any:
+        name: str = event.anchor  # type: ignore[attr-defined]
+        if name not in self._anchors:
+            raise self._fail(event, f'alias "*{name}" has no anchor', fix=f'write "&{name}" before it')
+        anchor = self._anchors[name]
+        if anchor is None:
+            raise self._fail(event, f'anchor "&{name}" contains itself')
+        self._size += anchor.size
+        self._deepest = max(self._deepest, depth + anchor.height)
+        if self._size > MAX_ALIASED and anchor.size > 1:
+            raise self._fail(event, f"aliases stand for more than {MAX_ALIASED} values")
+        if depth + anchor.height > MAX_DEPTH:
+            raise self._fail(event, f"nested deeper than {MAX_DEPTH} levels")
+        return anchor.value
+
+    def _value(self, event: Event, kind: type, depth: int) -> Any:
+        tag: str | None = event.tag  # type: ignore[attr-defined]
+        if kind is ScalarEvent:
+            value = self._scalar(event, tag)
+            value = "<<" if value is scalars.MERGE else value
+        elif kind is MappingStartEvent:
+            value = self._mapping(event, depth)
+        else:
+            assert kind is SequenceStartEvent, "libyaml starts a node with one of four events"
+            value = self._sequence(event, depth)
+        if tag == "!reset":
+            return Reset(self._at(event))
+        return Override(value) if tag == "!override" else value
+
+    def _scalar(self, event: Event, tag: str | None) -> Any:
+        text: str = event.value  # type: ignore[attr-defined]
+        is_plain = not event.style  # type: ignore[attr-defined]
+        if tag and tag.startswith(_TAGS):
+            return self._tagged(event, tag[len(_TAGS) :], text)
+        if tag and tag not in ("!reset", "!override"):
+            return text
+        return scalars.plain_scalar(text) if is_plain else text
+
+    def _tagged(self, event: Event, tag: str, text: str) -> Any:
+        if tag == "binary":
+            try:
+                return base64.b64decode(text, validate=False).decode()
+            except (binascii.Error, UnicodeDecodeError) as error:
+                raise self._fail(event, "!!binary holds no base64 text") from error
+        if tag == "str":
+            return text
+        value = scalars.plain_scalar(text)
+        wanted = _TAGGED.get(tag)
+        if wanted and not isinstance(value, wanted):
+            raise self._fail(event, f'"{text}" is no !!{tag}')
+        return float(value) if tag == "float" else value
+
+    def _sequence(self, event: Event, depth: int) -> Seq:
+        items = Seq(self._at(event))
+        while type(entry := self._next()) is not SequenceEndEvent:
+            at = self._at(entry)
+            value = self._node(entry, depth + 1)
+            if not isinstance(value, Reset):
+                items.push(value.value if isinstance(value, Override) else value, at)
+        return items
+
+    def _mapping(self, event: Event, depth: int) -> Map:
+        result = Map(self._at(event))
+        merged: list[Any] = []
+        while type(key_event := self._next()) is not MappingEndEvent:
+            key = self._key(key_event)
+            at = self._at(key_event)
+            if key is scalars.MERGE:
+                if merged:
+                    raise self._fail(key_event, 'duplicate key "<<"', fix="list the aliases: <<: [*a, *b]")
+                merged = self._merge_list(key_event, self._node(self._next(), depth + 1))
+                continue
+            if key in result:
+                raise self._fail(
+                    key_event, f'duplicate key "{key}"', why=f"it stands at {result.places[key]} too", fix="keep one"
+                )
+            result.put(key, self._node(self._next(), depth + 1), at)
+        for source in merged:
+            for key, value in source.items():
+                if key not in result:
+                    result.put(key, value, source.place(key))
+        return result
+
+    def _merge_list(self, event: Event, value: Any) -> list[Map]:
+        sources = list(value) if isinstance(value, Seq) else [value]
+        if not all(isinstance(source, Map) for source in sources):
+            raise self._fail(event, '"<<" takes a mapping or a list of mappings')
+        self._size += sum(len(source) for source in sources)
+        if self._size > MAX_ALIASED * 2:
+            raise self._fail(event, f"aliases stand for more than {MAX_ALIASED} values")
+        return sources or [Map()]
+
+    def _key(self, event: Event) -> Any:
+        if type(event) is AliasEvent:
+            value = self._alias(event, 0)
+        elif type(event) is not ScalarEvent:
+            raise self._fail(event, "a key must be a text", why="here it is a list or a mapping")
+        else:
+            value = self._scalar(event, event.tag)
+            if event.anchor:
+                self._anchors[event.anchor] = _Anchor(value, 1, 0)
+        if value is not scalars.MERGE and not isinstance(value, str):
+            raise self._fail(event, f'the key "{scalars.text(value)}" is no text', fix="put it in quotes")
+        return value

@@ -1,0 +1,127 @@
+"""Does a value have the shape that the schema wants? All that is wrong comes out at once, each with its place."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+from orchestrator.errors import BadValue, SpecError, UnknownKey
+from orchestrator.spec.scalars import text
+from orchestrator.spec.shape import ANYTHING, Shape
+from orchestrator.spec.tree import At, Map, Seq, kind, plain
+
+
+def check(value: Any, shape: Shape, path: str, at: At, errors: list[SpecError]) -> None:
+    """Add to `errors` what is wrong with `value`, which stands at `at` and is called `path`."""
+    if shape is ANYTHING:
+        return
+    found = kind(value)
+    if not _fits(value, found, shape.kinds):
+        errors.append(_wrong_kind(value, found, shape, path, at))
+    elif found == "object":
+        _check_map(value, shape, path, errors)
+    elif found == "array":
+        _check_seq(value, shape, path, errors)
+    elif wrong := _wrong_scalar(value, found, shape):
+        errors.append(BadValue(f'{path}: "{text(value)}" {wrong}', where=str(at)))
+
+
+def _fits(value: Any, found: str, kinds: frozenset[str]) -> bool:
+    if found in kinds or not kinds:
+        return value == value and value not in (float("inf"), float("-inf")) if found == "number" else True
+    if found == "integer":
+        return "number" in kinds
+    return found == "number" and "integer" in kinds and float(value).is_integer()
+
+
+_WORDS = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "a text",
+    "boolean": "true or false",
+    "integer": "an integer",
+    "number": "a number",
+    "null": "nothing",
+    "timestamp": "a timestamp",
+}
+_ORDER = ("string", "boolean", "integer", "number", "array", "object")
+
+
+def _wrong_kind(value: Any, found: str, shape: Shape, path: str, at: At) -> BadValue:
+    allowed = [_WORDS[k] for k in _ORDER if k in shape.kinds and not (k == "integer" and "number" in shape.kinds)]
+    offered = f'"{text(value)}", {_WORDS[found]}' if found in ("string", "integer", "number", "boolean") else ""
+    what = f"{path} must be {' or '.join(allowed)}, not {offered or _WORDS[found]}"
+    if found == "null":
+        return BadValue(what, where=str(at), fix=f"give it a value, or remove {path.rpartition('.')[2]}")
+    quotes = "put it in quotes" if "string" in shape.kinds and offered else ""
+    return BadValue(what, where=str(at), fix=quotes)
+
+
+def _wrong_scalar(value: Any, found: str, shape: Shape) -> str:
+    if found == "string":
+        if shape.choices and value not in shape.choices:
+            return f"is not one of {', '.join(shape.choices)}{_near(value, shape.choices)}"
+        if shape.pattern and not shape.pattern.search(value):
+            return f"does not match {shape.pattern.pattern}"
+        return ""
+    if shape.minimum is not None and value < shape.minimum:
+        return f"is less than {shape.minimum}"
+    if shape.maximum is not None and value > shape.maximum:
+        return f"is more than {shape.maximum}"
+    return ""
+
+
+def _near(word: str, words: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
+    return f', did you mean "{close[0]}"?' if close else ""
+
+
+def _check_map(value: Map, shape: Shape, path: str, errors: list[SpecError]) -> None:
+    for key, entry in value.items():
+        at, inner = value.place(key), f"{path}.{key}" if path else key
+        if not shape.knows(key):
+            errors.append(_unknown(key, shape, path, at))
+        elif not (shape.fields is not None and key.startswith("x-")):
+            check(entry, shape.child(key), inner, at, errors)
+    errors.extend(
+        BadValue(f'{path} lacks "{key}"', where=str(value.at), fix=f'add "{key}"')
+        for key in shape.required
+        if key not in value
+    )
+    if shape.one_of and sum(key in value for key in shape.one_of) != 1:
+        errors.append(BadValue(f"{path} needs exactly one of {', '.join(shape.one_of)}", where=str(value.at)))
+
+
+def _unknown(key: str, shape: Shape, path: str, at: At) -> SpecError:
+    place = path or "a stack file"
+    if shape.fields is None:
+        return BadValue(
+            f'"{key}" can\'t be a name in {place}', where=str(at), fix="use letters, digits, dot, hyphen and underscore"
+        )
+    close = difflib.get_close_matches(key, list(shape.fields), n=1, cutoff=0.6)
+    fix = f'did you mean "{close[0]}"?' if close else f"{place} knows {', '.join(sorted(shape.fields))}"
+    return UnknownKey(f'{place} has no key "{key}"', where=str(at), fix=fix)
+
+
+def _check_seq(value: Seq, shape: Shape, path: str, errors: list[SpecError]) -> None:
+    items = shape.items or ANYTHING
+    for index, (entry, at) in enumerate(value.entries()):
+        check(entry, items, f"{path}[{index}]", at, errors)
+    if shape.distinct:
+        _check_distinct(value, path, errors)
+
+
+def _check_distinct(value: Seq, path: str, errors: list[SpecError]) -> None:
+    seen: list[Any] = []
+    texts: set[str] = set()
+    for entry, at in value.entries():
+        if isinstance(entry, str):
+            repeated = entry in texts
+            texts.add(entry)
+        else:
+            item = plain(entry)
+            repeated = any(type(item) is type(other) and item == other for other in seen)
+            seen.append(item)
+        if repeated:
+            errors.append(BadValue(f"{path} lists the same entry twice", where=str(at), fix="remove one"))
