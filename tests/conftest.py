@@ -1,16 +1,34 @@
-"""For all tests: `--require-real` makes the run fail when a test that needs real engines did not run."""
+"""For all tests: their options, and how hard Hypothesis looks (`HYPOTHESIS_PROFILE=quick | thorough`).
+
+`--require-real` makes the run fail when a test that needs real engines did not run.
+"""
 
 from __future__ import annotations
 
+import os
+
 import pytest
+from hypothesis import HealthCheck, settings
 
 _ran: set[str] = set()
 _missed: set[str] = set()
+
+_SLOW_IS_FINE = [HealthCheck.too_slow]
+settings.register_profile(
+    "quick", max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=_SLOW_IS_FINE
+)
+settings.register_profile(
+    "thorough", max_examples=2000, deadline=None, print_blob=True, suppress_health_check=_SLOW_IS_FINE
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--require-real", action="store_true", help="fail unless tests on real engines ran, and none was skipped"
+    )
+    parser.addoption(
+        "--update-scenarios", action="store_true", help="rewrite what specs/scenarios expect; review the diff"
     )
 
 
