@@ -10,7 +10,7 @@ say "1. images, from Debian packages (no registry is needed)"
 mapfile -t images < <(orch lab images build httpd nginx python postgres redis)
 
 say "2. three Docker hosts"
-orch lab up --nodes 3 --load "${images[@]}"
+orch lab up --nodes 3 "${images[@]/#/--load=}"
 eval "$(orch lab env)"
 
 say "3. orch up -f examples/shop/stack.yml --env-file examples/offline.env --scale site=3"
@@ -27,7 +27,7 @@ for node in n1 n2 n3; do
     address=$(orch lab status --format json | .venv/bin/python -c '
 import json, sys
 print(next(n["address"] for n in json.load(sys.stdin) if n["node"] == sys.argv[1]))' "$node")
-    orch lab exec hub -- .venv/bin/python -c '
+    orch lab exec --network hub .venv/bin/python -c '
 import sys, urllib.request
 for url in sys.argv[1:]:
     print(url, "->", urllib.request.urlopen(url, timeout=10).read().decode().strip())' \

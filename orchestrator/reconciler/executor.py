@@ -135,14 +135,14 @@ class Executor:
     async def _create_volume(self, intent: Intent, op: CreateVolume) -> None:
         volume = intent.stack.volumes[op.key]
         await self._engine(op.node).create_volume(volume, volume_labels(intent.stack, volume))
-        self._observer.homes[op.name] = op.node
         await self._homes(op.name, op.node)
         await self._observer.refresh_volumes(op.node)
+        self._observer.homes[op.name] = op.node
 
     async def _remove_volume(self, _: Intent, op: RemoveVolume) -> None:
         await self._engine(op.node).remove_volume(op.name)
-        self._observer.homes.pop(op.name, None)
         await self._homes(op.name, None)
+        self._observer.homes.pop(op.name, None)
         await self._observer.refresh_volumes(op.node)
 
     async def _create_container(self, intent: Intent, op: CreateContainer) -> None:
