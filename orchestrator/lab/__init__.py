@@ -8,7 +8,8 @@
 Needs root, and Debian's docker.io, iptables and iproute2. Nothing in it can reach the outside.
 """
 
+from orchestrator.lab.build import build_images
 from orchestrator.lab.cluster import Lab, LabReport, NodeReport
 from orchestrator.lab.network import Link
 
-__all__ = ["Lab", "LabReport", "Link", "NodeReport"]
+__all__ = ["Lab", "LabReport", "Link", "NodeReport", "build_images"]
