@@ -1,15 +1,13 @@
-"""Engines for the conformance suite: the imagined one, and real ones of two versions in labs of one node each."""
+"""Engines for the conformance suite: the imagined one, and real ones of two versions in labs of one node each (`tests/labs.py`)."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import os
-import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,10 +15,7 @@ import pytest
 
 from orchestrator.engine import Behaviour, MemoryEngine, connect
 from orchestrator.engine.memory import default_facts
-from orchestrator.engine.protocol import ContainerRequest, Engine, EngineEvent, EventKind, NetworkJoin
-from orchestrator.errors import LabError
-from orchestrator.lab import Lab
-from orchestrator.lab.build import build_images
+from orchestrator.engine.protocol import ContainerRequest, Engine, EventKind, NetworkJoin
 from orchestrator.model.cluster import Container
 from orchestrator.model.names import (
     COMPOSE_NETWORK,
@@ -35,9 +30,8 @@ from orchestrator.model.names import (
     resource_labels,
 )
 from orchestrator.model.spec import Attachment, NetworkSpec, ServiceSpec, VolumeSpec
+from tests.labs import BUSYBOX, labs
 
-IMAGE = "orch/busybox:1"
-SUBNETS = {"20.10": "10.210.0.0/24", "26.1": "10.211.0.0/24"}
 API = {"20.10": (1, 41), "26.1": (1, 45)}
 IDLE = ("sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done")
 """Runs until it is told to stop, and then stops at once."""
@@ -70,7 +64,7 @@ class Case:
         """`command` says to a real engine what `behaves` says to the imagined one."""
         if isinstance(self.engine, MemoryEngine) and behaves is not None:
             self.engine.behaviours[name] = behaves
-        spec = ServiceSpec(name=ServiceName(name), **{"image": IMAGE, "command": command, **service})
+        spec = ServiceSpec(name=ServiceName(name), **{"image": BUSYBOX, "command": command, **service})
         return ContainerRequest(
             name=f"{self.stack}-{name}-{slot}",
             service=spec,
@@ -137,34 +131,11 @@ class Case:
                 await self.engine.remove_volume(volume.name)
 
 
-def _lab(version: str) -> Iterator[Lab]:
-    lab = Lab(Path(tempfile.gettempdir()) / f"orch-conf-{version}", name=f"oc{version.replace('.', '')}")
-    try:
-        archives = build_images(["busybox"])
-        lab.up(1, version, tls=True, subnet=SUBNETS[version], load=archives)
-    except LabError as error:
-        pytest.skip(f"no lab here: {error}")
-    yield lab
-    lab.down()
-
-
-@pytest.fixture(scope="session")
-def lab_2010() -> Iterator[Lab]:
-    """A lab of one node, engine 20.10, mutual TLS."""
-    yield from _lab("20.10")
-
-
-@pytest.fixture(scope="session")
-def lab_261() -> Iterator[Lab]:
-    """A lab of one node, engine 26.1, mutual TLS."""
-    yield from _lab("26.1")
-
-
 def _imagined(node: str, version: str) -> MemoryEngine:
     facts = default_facts(NodeName(node))
     facts = msgspec.structs.replace(facts, version=version, api_version=API[version])
     engine = MemoryEngine(NodeName(node), lambda: datetime.now(UTC), facts=facts)
-    engine.has(IMAGE)
+    engine.has(BUSYBOX)
     return engine
 
 
@@ -184,7 +155,7 @@ async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
     if kind == "memory":
         engine, other = _imagined("n1", version), _imagined("n2", version)
     else:
-        lab = request.getfixturevalue("lab_2010" if version == "20.10" else "lab_261")
+        lab = request.getfixturevalue("labs")(f"e{version.replace('.', '')}", engine=version)
         endpoint = f"unix://{lab.socket('n1')}"
         engine, other = (connect(NodeName(node), endpoint, deadline_s=20) for node in ("n1", "n2"))
     made = Case(engine, other)
@@ -194,4 +165,4 @@ async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
     await other.close()
 
 
-__all__ = ["IDLE", "IMAGE", "Case", "EngineEvent"]
+__all__ = ["Case", "case", "labs"]
