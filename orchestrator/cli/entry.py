@@ -21,6 +21,10 @@ SIGPIPE_CODE = 141
 """What a shell reports of a program that wrote to a closed pipe (128 + SIGPIPE)."""
 
 
+COMPLETION_VARIABLE = "_ORCH_COMPLETE"
+"""Set by a shell that asks for the next word. Source: Click's documentation, "Shell Completion"."""
+
+
 def run(args: Sequence[str]) -> int:
     """The exit code of `orch ARGS`. Prints what went wrong; never a traceback, unless ORCH_DEBUG=1."""
     try:
@@ -28,7 +32,7 @@ def run(args: Sequence[str]) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except SystemExit as stop:
-        return _code_of(stop)
+        return _clicks_own_end(stop)
     except BrokenPipeError:
         return _closed_pipe()
     except Exception as error:
@@ -99,10 +103,11 @@ def _interrupted(cause: BaseException | None) -> int:
 
 def _closed_pipe() -> int:
     """Nobody reads our output any more. Python must not complain about it at its own end, either."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return SIGPIPE_CODE
 
 
-def _code_of(stop: SystemExit) -> int:
-    """Of the `sys.exit` that click itself calls when a pipe is closed, and of our own commands."""
-    return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+def _clicks_own_end(stop: SystemExit) -> int:
+    """Click ends the process itself after answering a shell's TAB, and when it finds the output closed."""
+    answered = COMPLETION_VARIABLE in os.environ or not stop.code
+    return int(stop.code or 0) if answered else _closed_pipe()

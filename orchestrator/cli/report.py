@@ -85,7 +85,7 @@ def _verdict(stack: StackName, result: Outcome, roots: Sequence[Blocked]) -> Not
         names = ", ".join(root.subject for root in roots)
         return NotConverged(
             f'stack "{stack}" is not what was asked for, after {took}', why=f"{names} failed",
-            fix=f"orch -p {stack} ps -a and orch -p {stack} logs tell more; the same command goes on from here",
+            fix="mend it, then give the same command again: it goes on from here",
         )  # fmt: skip
     waits = ", ".join(each.subject for each in result.blocked) or "the last step to end"
     if result.timed_out:

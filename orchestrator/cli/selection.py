@@ -101,7 +101,10 @@ def declared_name(project: Project) -> str:
 def _written_name(project: Project, paths: Iterable[Path]) -> str:
     from orchestrator import spec
 
-    written = [match for path in paths for match in _NAME_LINE.findall(path.read_bytes())]
+    try:
+        written = [match for path in paths if str(path) != "-" for match in _NAME_LINE.findall(path.read_bytes())]
+    except OSError:
+        return spec.load(request(project)).stack.name  # it says what is wrong with the file
     if not written:
         return ""
     plain = _PLAIN_NAME.fullmatch(written[-1])

@@ -7,8 +7,6 @@ import click
 from orchestrator.cli.group import verb
 
 SHELLS = ("bash", "zsh", "fish")
-VARIABLE = "_ORCH_COMPLETE"
-"""Set by the script when it asks orch for the next word. Source: Click's documentation, "Shell Completion"."""
 
 
 @verb(
@@ -22,9 +20,10 @@ def command(shell: str) -> None:
     from click.shell_completion import ShellComplete, get_completion_class
 
     from orchestrator.cli import output
+    from orchestrator.cli.entry import COMPLETION_VARIABLE
     from orchestrator.cli.root import cli
 
     kind = get_completion_class(shell)
     assert kind, f"click knows {shell}"
     # ShellComplete's own: bash's runs a bash to look at its version, which may not be the one that will read this
-    output.line(ShellComplete.source(kind(cli, {}, "orch", VARIABLE)))
+    output.line(ShellComplete.source(kind(cli, {}, "orch", COMPLETION_VARIABLE)))

@@ -57,7 +57,8 @@ def command(project: Project, form: str, only: str | None, quiet: bool, target: 
         output.line(text)
 
 
-def _printed(project: Mapping[str, Any], form: str) -> str:
+def _printed(canonical: Mapping[str, Any], form: str) -> str:
+    project = {"name": canonical.get("name"), **canonical}
     if form == "json":
         import msgspec
 

@@ -53,7 +53,7 @@ def command(
             spec = (await control.intent(stack)).stack if rmi else None
             intent = await control.down(stack, volumes=volumes, timeout_s=timeout_s, remove_orphans=remove_orphans)
         except NoSuchThing as error:
-            output.note(f"nothing to remove: {error}")
+            output.note(f"nothing to remove: {error.what}")
             return
         again = f"orch -p {stack} down{' -v' if volumes else ''}"
         await steering.converge(control, intent, again=again, wait_timeout_s=wait_timeout_s, done=f"{stack}: removed")

@@ -56,8 +56,9 @@ def command(
         return
     now = datetime.now(UTC)
     output.listing(form, COLUMNS, [_row(each, now) for each in kept], [_fields(each, now) for each in kept])
-    if len(kept) < len(there) and not states and form == "table":
-        output.note(f"{output.plural(len(there) - len(kept), 'container')} not running: orch ps -a")
+    hidden = len(there) - len(kept)
+    if hidden and not states and form == "table":
+        output.note(f"{output.plural(hidden, 'container')} not running: orch ps -a")
 
 
 def _row(container: Container, now: datetime) -> Sequence[str]:

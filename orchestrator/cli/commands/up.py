@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     metavar="VOLUME",
     help="give up the lost data of this volume: make it anew, empty, where it is missing",
 )
-@click.option("--pull", type=click.Choice(["always", "missing", "never"]), default="", help="when to pull images")
+@click.option("--pull", type=click.Choice(["always", "missing", "never"]), help="when to pull images")
 @pass_project
 def command(
     project: Project,
@@ -52,7 +52,7 @@ def command(
     remove_orphans: bool,
     build: bool,
     new_volumes: tuple[str, ...],
-    pull: str,
+    pull: str | None,
 ) -> None:
     """Declare a stack, and wait until it is true.
 
@@ -64,7 +64,7 @@ def command(
     request = asked(
         selection.load(project, services), services, scales,
         force_recreate=force_recreate, no_deps=no_deps, remove_orphans=remove_orphans, build=build,
-        new_volumes=new_volumes, pull=pull,
+        new_volumes=new_volumes, pull=pull or "",
     )  # fmt: skip
 
     async def work(control: Control) -> None:
