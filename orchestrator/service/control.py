@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,18 +20,18 @@ from orchestrator.model.cluster import Container, Node
 from orchestrator.model.names import ContainerId, Digest, NodeName, ServiceName, SlotNumber, StackName, slot_name
 from orchestrator.model.plan import Preview
 from orchestrator.model.spec import Intent, StackSpec
-from orchestrator.planner import preview
 from orchestrator.reconciler.clock import Clock
-from orchestrator.reconciler.events import Emit
-from orchestrator.reconciler.observe import Observer
-from orchestrator.service import images, intents
-from orchestrator.service.converge import Convergence, Outcome
 from orchestrator.service.hosts import Hosts
-from orchestrator.service.logs import TaggedLine, Window, followed, merged, moment
 from orchestrator.service.summaries import StackSummary, summaries
 from orchestrator.store import Stacks, Store, Stored, Vault
 
-__all__ = ["Control", "Outcome", "StackSummary", "TaggedLine", "UpRequest"]
+if TYPE_CHECKING:
+    from orchestrator.reconciler.events import Emit
+    from orchestrator.reconciler.observe import Observer
+    from orchestrator.service.converge import Outcome
+    from orchestrator.service.logs import TaggedLine
+
+# what only some verbs need is imported by these: `orch ps` is to take 200 ms
 
 
 class UpRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +80,9 @@ class Control:
 
     async def preview_up(self, request: UpRequest) -> Preview:
         """What `up` would do, without a single mutating call."""
+        from orchestrator.planner import preview
+        from orchestrator.service import intents
+
         before = await self._stacks.get(request.stack.name)
         containers = await self._hosts.containers(request.stack.name)
         intent = intents.after_up(before.intent if before else None, request, containers)
@@ -90,11 +94,15 @@ class Control:
             await observer.close()
 
     async def _observer(self, stack: StackSpec) -> Observer:
+        from orchestrator.reconciler.observe import Observer
+
         homes = await self._stacks.homes()
         return Observer(stack, self._hosts.nodes, self._hosts.engines, homes, self._clock)
 
     async def up(self, request: UpRequest) -> Intent:
         """Declares; raises RevisionConflict when somebody else declared the same stack meanwhile."""
+        from orchestrator.service import intents
+
         before = await self._stacks.get(request.stack.name)
         for volume in request.new_volumes:
             await self._stacks.forget_home(volume)
@@ -107,6 +115,8 @@ class Control:
         self, stack: StackName, *, volumes: bool = False, timeout_s: float | None = None, remove_orphans: bool = False
     ) -> Intent:
         """Works for a stack that only runs (one that Docker Compose started), too; raises NoSuchThing for none."""
+        from orchestrator.service import intents
+
         before = await self._stacks.get(stack)
         if before is None and not await self._hosts.containers(stack):
             await self._stored(stack)
@@ -125,10 +135,14 @@ class Control:
         return tuple(sorted((v.node, v.name) for listed in answers.values() for v in listed if v.stack == stack))
 
     async def scale(self, stack: StackName, replicas: Mapping[ServiceName, int]) -> Intent:
+        from orchestrator.service import intents
+
         before = await self._stored(stack)
         return await self._put(intents.after_scale(before.intent, replicas), before)
 
     async def start(self, stack: StackName, services: Sequence[ServiceName] = ()) -> Intent:
+        from orchestrator.service import intents
+
         before = await self._stored(stack)
         containers = await self._hosts.containers(stack)
         return await self._put(intents.after_start(before.intent, services, containers), before)
@@ -136,6 +150,8 @@ class Control:
     async def stop(
         self, stack: StackName, services: Sequence[ServiceName] = (), *, timeout_s: float | None = None
     ) -> Intent:
+        from orchestrator.service import intents
+
         before = await self._stored(stack)
         return await self._put(intents.after_stop(before.intent, services, timeout_s), before)
 
@@ -147,6 +163,8 @@ class Control:
         timeout_s: float | None = None,
         no_deps: bool = False,
     ) -> Intent:
+        from orchestrator.service import intents
+
         before = await self._stored(stack)
         containers = await self._hosts.containers(stack)
         return await self._put(
@@ -157,6 +175,8 @@ class Control:
         self, stack: StackName, services: Sequence[ServiceName] = (), *, stop: bool = False
     ) -> tuple[Container, ...]:
         """The containers that `remove_stopped` would take, for the confirmation."""
+        from orchestrator.service import intents
+
         before = await self._stored(stack)
         intents.check_services(before.intent.stack, services)
         containers = [c for c in await self._hosts.containers(stack) if not services or c.service in services]
@@ -169,6 +189,8 @@ class Control:
 
         Those slots stay empty until the next `up`, `start` or `scale`. `stop` takes running ones, too.
         """
+        from orchestrator.service import intents
+
         doomed = await self.removable(stack, services, stop=stop)
         before = await self._stored(stack)
         await self._put(intents.after_rest(before.intent, doomed), before)
@@ -190,6 +212,8 @@ class Control:
         Cancelling leaves a consistent world: operations under way end or are given up, the next `converge` goes on.
         raises LeaseLost: another process works on the stack and does not end; Unreachable: no node answers
         """
+        from orchestrator.service.converge import Convergence
+
         stored = await self._stored(stack)
         convergence = Convergence(self._store, self._vault, self._hosts, self._clock, emit)
         return await convergence.run(stored, self._command, wait_timeout_s=wait_timeout_s, detach=detach)
@@ -237,6 +261,7 @@ class Control:
         services:     names of services or slots (`web.2`); none is all
         since, until: as `docker logs` takes them: RFC 3339, Unix seconds, or a span such as `10m`
         """
+        from orchestrator.service.logs import Window, followed, merged, moment
 
         def is_wanted(c: Container) -> bool:
             return c.stack == stack and (
@@ -254,15 +279,21 @@ class Control:
 
     async def remove_images(self, stack: StackSpec, *, local_only: bool, emit: Emit) -> None:
         """`down --rmi local|all`: images of the stack's services; `local_only` those without a tag of their own."""
+        from orchestrator.service import images
+
         await images.remove(self._hosts, stack, emit, self._clock, local_only=local_only)
 
     async def build(self, stack: StackSpec, services: Sequence[ServiceName], emit: Emit, *, no_cache: bool) -> None:
         """Builds the images of the services that have a `build`, on the node that would run them first."""
+        from orchestrator.service import images, intents
+
         intents.check_services(stack, services)
         await images.build(self._hosts, stack, services, emit, self._clock, no_cache=no_cache)
 
     async def pull(self, stack: StackSpec, services: Sequence[ServiceName], emit: Emit) -> None:
         """Pulls on all active nodes; services that are built are left out."""
+        from orchestrator.service import images, intents
+
         intents.check_services(stack, services)
         await images.pull(self._hosts, stack, services, emit, self._clock)
 
