@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -86,9 +86,12 @@ class Lab:
         requirements.require_programs()
         self._place.require_usable()
         settings = checked(Settings(name=self._name, nodes=nodes, engine=engine, tls=tls, subnet=subnet))
-        usr = engines.usr_of(engine, say)
+        for archive in load:
+            images.contents(archive)  # a wrong file is better refused before engines start
+        engines.require_known(engine)
         with self._locked(create=True):
             self._claim(settings)
+            usr = engines.usr_of(engine, say)
             started = self._start(settings, usr, say)
             self._register(settings)
             images.load_missing([self.socket(node) for node in settings.node_names], load)
@@ -202,21 +205,29 @@ class Lab:
     @contextmanager
     def _locked(self, *, create: bool) -> Iterator[None]:
         """One change at a time. The lock is the root directory itself, so that no file stays when it goes."""
-        while True:
-            if create:
-                self.root.mkdir(exist_ok=True)
+        is_new = create and not self.root.exists()
+        while (lock := self._lock(create=create)) is not None:
             try:
-                lock = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
-            except FileNotFoundError:
-                yield
-                return
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX)
                 if self._is_still(lock):
                     yield
                     return
             finally:
                 os.close(lock)
+                if is_new:
+                    with suppress(OSError):
+                        self.root.rmdir()  # works only where nothing came of it
+        yield
+
+    def _lock(self, *, create: bool) -> int | None:
+        """The root directory, open and locked; None when there is none."""
+        if create:
+            self.root.mkdir(exist_ok=True)
+        try:
+            lock = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            return None
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return lock
 
     def _is_still(self, lock: int) -> bool:
         try:

@@ -98,7 +98,8 @@ def _debian_mirror() -> str:
         address, _, label = line.partition(" ")
         if label == "Debian" or address.rstrip("/").endswith("/debian"):
             return address
-    raise LabError("no Debian archive in this machine's apt sources", fix="add one to /etc/apt/sources.list.d")
+    fix = "add one to /etc/apt/sources.list.d, or ask for the engine that this machine has"
+    raise LabError("no Debian archive in this machine's apt sources", fix=fix)
 
 
 def unpack(packages: Sequence[Path], tree: Path) -> None:

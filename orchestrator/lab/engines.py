@@ -38,17 +38,20 @@ def own_version() -> str:
     return ".".join(words[2].split(".")[:2])
 
 
+def require_known(engine: str) -> None:
+    """LabError for an engine that neither this machine nor a Debian release has."""
+    known = {*SUITES, own_version()}
+    if engine not in known:
+        raise LabError(f'unknown engine "{engine}"', fix=f"there are: {', '.join(sorted(known))}")
+
+
 def usr_of(engine: str, say: Callable[[str], None], *, cache: Path = DEFAULT_CACHE) -> Path | None:
     """The directory to mount over /usr in a node; None when this machine's own engine is the wanted one.
 
-    Unpacked at the first call (about 15 s), kept in `cache`. Raises LabError for an engine that no release has.
+    Unpacked at the first call (about 10 s), kept in `cache`.
     """
-    own = own_version()
-    if engine == own:
+    if engine == own_version():
         return None
-    if engine not in SUITES:
-        known = ", ".join(sorted({*SUITES, own}))
-        raise LabError(f'unknown engine "{engine}"', fix=f"there are: {known}")
     directory = cache / f"engine-{engine}"
     with locked(cache):
         if not directory.exists():
@@ -62,6 +65,7 @@ def _unpack(suite: str, directory: Path, cache: Path) -> None:
     interim = directory.with_suffix(".part")
     shutil.rmtree(interim, ignore_errors=True)
     debian.unpack(debian.Release(cache=cache, suite=suite).closure(_PACKAGES), interim)
+    (interim / "usr/lib/modules").mkdir(exist_ok=True)
     for name in _ALTERNATIVES:
         (interim / "usr/sbin" / name).symlink_to(f"/etc/alternatives/{name}")
     if not (interim / "usr/bin/sh").exists():

@@ -27,6 +27,7 @@ _FIRST_PROCESS = "trap : TERM INT HUP; while :; do sleep 2147483647 & wait; done
 # Own /run and /dev/shm as after a boot; own /etc and /opt as copies on write, so that nothing that an engine makes
 # there (containerd makes /opt/containerd) is left on the machine. Engine 20.10 keeps its identity in /etc/docker:
 # shared, all nodes would report one engine ID; hence the bind mount, which also survives a reboot of the node.
+# Kernel modules stay this machine's, whatever engine is mounted over /usr.
 _FURNISH = """set -e
 dir=$1 name=$2 nameserver=$3 usr=$4
 mount --make-rshared /
@@ -45,7 +46,13 @@ printf 'nameserver %s\\noptions timeout:1 attempts:1\\n' "$nameserver" > /etc/re
 printf '127.0.0.1 localhost\\n127.0.1.1 %s\\n' "$name" > /etc/hosts
 echo "$name" > /etc/hostname
 hostname "$name"
-if [ -n "$usr" ]; then mount --bind "$usr" /usr; fi
+if [ -n "$usr" ]; then
+  mkdir /run/private/modules
+  if [ -d /usr/lib/modules ]; then mount --bind /usr/lib/modules /run/private/modules; fi
+  mount --bind "$usr" /usr
+  mount -o remount,bind,ro /usr
+  mount --bind /run/private/modules /usr/lib/modules
+fi
 """
 
 

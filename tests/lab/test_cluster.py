@@ -17,7 +17,7 @@ import pytest
 from orchestrator.errors import LabError
 from orchestrator.lab import Lab, Link, api, cgroups
 from tests.lab.conftest import traces
-from tests.labs import root_of
+from tests.labs import root_of, sweep
 
 pytestmark = pytest.mark.real
 
@@ -72,6 +72,7 @@ def test_a_name_that_another_lab_has_is_refused(scratch: Lab) -> None:
         assert str(scratch.root) in raised.value.why
         other.down()
         assert len(daemons(scratch)) == 1
+        assert not other.root.exists()
     finally:
         shutil.rmtree(other.root, ignore_errors=True)
 
@@ -217,3 +218,23 @@ def test_an_engine_that_cannot_start_is_reported_with_its_own_words(
 
     assert "no-such-option" in raised.value.why
     assert raised.value.where.endswith("n1/dockerd.log")
+
+
+def test_what_a_killed_test_session_left_goes_at_the_next_start() -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    name = f"t{ended.pid}-left"
+    subprocess.run([sys.executable, "-c", UP, str(root_of(name)), name], check=True)
+    assert traces(root_of(name), name).processes
+
+    sweep()
+    assert not traces(root_of(name), name).processes
+    assert not traces(root_of(name), name).groups
+    assert not root_of(name).exists()
+
+
+def test_a_wrong_image_is_refused_before_anything_starts(scratch: Lab, tmp_path: Path) -> None:
+    with pytest.raises(LabError, match="is no docker-archive"):
+        scratch.up(1, load=[tmp_path / "missing.tar"])
+
+    assert not scratch.root.exists()

@@ -178,9 +178,9 @@ def test_the_engines_are_of_the_wanted_versions(engine_socket: Path, request: py
     assert (version["Version"].partition("+")[0], version["ApiVersion"]) == wanted
 
 
-def test_a_container_runs_with_limits_on_each_engine(engine_socket: Path) -> None:
+def test_a_container_runs_with_limits_and_an_init_on_each_engine(engine_socket: Path) -> None:
     client = docker.DockerClient(base_url=f"unix://{engine_socket}")
     try:
-        assert client.containers.run(BUSYBOX, ["echo", "hello"], mem_limit="64m", remove=True) == b"hello\n"
+        assert client.containers.run(BUSYBOX, ["echo", "hello"], mem_limit="64m", init=True, remove=True) == b"hello\n"
     finally:
         client.close()
