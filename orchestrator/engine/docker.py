@@ -101,7 +101,7 @@ class DockerEngine:
         found = [observe.container_of(c, self.node, clock_offset_s=offset_s) for group in groups for c in group]
         ours = [c for c in found if stack in (None, c.stack)]
         self._owners |= {c.id: c.stack for c in ours}
-        return tuple(sorted(ours, key=lambda c: (c.stack, c.service, c.slot, c.name)))
+        return tuple(sorted(ours, key=lambda c: (c.stack, c.service, c.slot, c.name, c.id)))
 
     async def _inspected(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         """One after the other; those that have gone meanwhile are left out."""

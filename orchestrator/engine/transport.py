@@ -182,6 +182,6 @@ def _tls(endpoint: Endpoint) -> TLSConfig:
     except TLSParameterError as error:
         raise Refused(
             f'no usable TLS material in "{endpoint.certs}"',
-            why=str(error),
+            why=str(error).partition(". TLS")[0],
             fix="put ca.pem, cert.pem and key.pem there, or name the right directory in the endpoint's certs=",
         ) from error
