@@ -47,7 +47,9 @@ def group(lab: str, node: str, part: str = "") -> Path:
 def make(lab: str, node: str, part: str) -> Path:
     """The file through which a process joins that group."""
     path = group(lab, node, part)
-    path.mkdir(parents=True, exist_ok=True)
+    while not path.is_dir():
+        with suppress(FileNotFoundError):  # the end of another lab just took the common parent
+            path.mkdir(parents=True, exist_ok=True)
     return path / "cgroup.procs"
 
 
@@ -93,13 +95,22 @@ def is_frozen(lab: str, node: str) -> bool:
 
 
 def remove(lab: str, node: str) -> None:
-    """Take the node's groups away, in every hierarchy that runc may have used; the lab's too when it was the last."""
+    """Take the node's groups away, in every hierarchy that runc may have used."""
     for hierarchy in _hierarchies():
         for directory, _, _ in os.walk(hierarchy / _OURS / lab / node, topdown=False):
             _remove_one(Path(directory))
-        for directory in (str(hierarchy / _OURS / lab), str(hierarchy / _OURS)):
+
+
+def remove_lab(lab: str) -> None:
+    """Take all groups of the lab away.
+
+    Their common parent goes with the last lab only: it must not vanish while runc, in another lab, makes a group in it.
+    """
+    remove(lab, "")
+    if not labs():
+        for hierarchy in _hierarchies():
             with suppress(OSError):
-                os.rmdir(directory)
+                (hierarchy / _OURS).rmdir()
 
 
 def _hierarchies() -> Iterator[Path]:

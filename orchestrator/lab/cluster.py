@@ -323,7 +323,7 @@ class Lab:
         for name in sorted(self._names()):
             for node in cgroups.nodes(name):
                 host.end(name, node)
-            cgroups.remove(name, "")
+            cgroups.remove_lab(name)
         if not self._place.marker.exists():
             return
         children = [child for child in self.root.iterdir() if child != self._place.marker]
