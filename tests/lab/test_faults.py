@@ -14,7 +14,7 @@ from orchestrator.errors import LabError, NoSuchThing
 from orchestrator.lab import Lab, Link, api
 from tests.labs import BUSYBOX
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("lab3")]
+pytestmark = pytest.mark.real
 
 PING = """
 import socket, ssl, sys

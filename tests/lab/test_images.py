@@ -137,7 +137,6 @@ def get(lab: Lab, container: Any, path: str = "/") -> str:
 
 
 @pytest.mark.real
-@pytest.mark.xdist_group("images")
 class TestEachImage:
     def test_all_are_on_the_node_and_loading_again_is_skipped(self, node: Lab) -> None:
         begin = time.monotonic()
