@@ -52,14 +52,17 @@ def sweep() -> None:
             Lab(root_of(name), name).down()
 
 
-def clean(lab: Lab, nodes: int, engine: str) -> None:
-    """Bring every node back, and remove all that is on the engines but the image of busybox."""
+def clean(lab: Lab, nodes: int, engine: str, *, images: bool = True) -> None:
+    """Bring every node back, and remove all that is on the engines but the image of busybox.
+
+    images: False leaves all images.
+    """
     lab.up(nodes, engine, tls=True)
     for node in lab.nodes():
-        _empty(lab.socket(node))
+        _empty(lab.socket(node), images=images)
 
 
-def _empty(socket: Path) -> None:
+def _empty(socket: Path, *, images: bool) -> None:
     if api.info(socket)["Swarm"]["LocalNodeState"] != "inactive":
         api.ask(socket, "POST", "/swarm/leave?force=1")
     for container in _list(socket, "/containers/json?all=1"):
@@ -69,7 +72,7 @@ def _empty(socket: Path) -> None:
     for network in _list(socket, "/networks"):
         if network["Name"] not in ("bridge", "host", "none"):
             _delete(socket, f"/networks/{network['Id']}")
-    for image in _list(socket, "/images/json?all=1"):
+    for image in _list(socket, "/images/json?all=1") if images else ():
         if BUSYBOX not in (image["RepoTags"] or ()):
             _delete(socket, f"/images/{image['Id']}?force=1")
 
