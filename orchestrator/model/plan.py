@@ -159,9 +159,10 @@ class StopContainer(_OnExisting, frozen=True, kw_only=True, tag=True):
 
 
 class RemoveContainer(_OnExisting, frozen=True, kw_only=True, tag=True):
-    """Remove it; its anonymous volumes go only when `volumes` says so."""
+    """Remove it; its anonymous volumes go only when `volumes` says so. `force`: though it runs, without a grace."""
 
     volumes: bool = False
+    force: bool = False
 
 
 class RenameContainer(_OnExisting, frozen=True, kw_only=True, tag=True):

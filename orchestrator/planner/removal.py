@@ -39,8 +39,10 @@ class Removal:
         c = judgement.container
         if not self._world.answers(c.node):
             self._wait(judgement, f"{c.node} does not answer")
-        elif c.is_running:
+        elif c.is_running and self._world.intent.stop_timeout_s != 0:
             self._stop(judgement)
+        elif c.is_running and (users := self._users(c.service)):
+            self._wait(judgement, f"stops after {', '.join(users)}", causes=users)
         else:
             self._draft.add(
                 RemoveContainer(
@@ -49,6 +51,7 @@ class Removal:
                     slot=c.slot,
                     container=c.id,
                     name=c.name,
+                    force=c.is_running,
                     volumes=self._world.intent.removed and self._world.intent.remove_volumes,
                     cause=judgement.reason,
                 )

@@ -168,7 +168,7 @@ class Executor:
         await self._on(op, self._engine(op.node).rename(op.container, op.to))
 
     async def _remove_container(self, _: Intent, op: RemoveContainer) -> None:
-        await self._engine(op.node).remove(op.container, volumes=op.volumes)
+        await self._engine(op.node).remove(op.container, force=op.force, volumes=op.volumes)
         self._observer.forget(op.container)
 
     async def _on(

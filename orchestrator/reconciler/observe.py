@@ -107,11 +107,25 @@ class Observer:
     async def _open(self, node: NodeName) -> None:
         self._tasks.append(asyncio.create_task(self._follow(node)))
         try:
+            await self.engines[node].ping(timeout_s=PING_TIMEOUT_S)
             await self.relist(node)
         except EngineError as error:
             self.first_trouble = self.first_trouble or error
             self._silent(node, error, at_once=True)
         self._tasks.append(asyncio.create_task(self._watch_over(node)))
+
+    def refuse_if_all_silent(self) -> None:
+        """raises the first node's own error when no node answers"""
+        if self.first_trouble and all(node.status is NodeStatus.DOWN for node in self.nodes.values()):
+            raise self.first_trouble
+
+    async def turn_to(self, stack: StackSpec) -> None:
+        """Another spec of the same stack: its images are looked for, too."""
+        known = {service.image for service in self.stack.services.values()}
+        self.stack = stack
+        new = {service.image for service in stack.services.values()} - known
+        ready = [node for node in self.nodes.values() if node.status is NodeStatus.READY]
+        await asyncio.gather(*(self.refresh_image(node.name, ref) for node in ready for ref in sorted(new)))
 
     async def relist(self, node: NodeName) -> None:
         """Everything of the node, anew."""
@@ -137,8 +151,6 @@ class Observer:
                 self.homes.setdefault(volume.name, volume.node)
 
     async def _foreign_ports(self, engine: Engine) -> tuple[HeldPort, ...]:
-        if not any(port.published for service in self.stack.services.values() for port in service.ports):
-            return ()
         held = await engine.held_ports(besides=self.stack_name)
         return tuple(HeldPort(port=port, protocol=protocol, host_ip=ip) for port, protocol, ip in held)
 

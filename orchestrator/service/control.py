@@ -57,6 +57,7 @@ class Control:
     def __init__(self, store: Store, vault: Vault, hosts: Hosts, clock: Clock, command: str = "orch") -> None:
         self._store, self._vault, self._hosts, self._clock, self._command = store, vault, hosts, clock, command
         self._stacks = Stacks(store)
+        self._watched: dict[StackName, Observer] = {}
 
     # -- what is wanted --------------------------------------------------------------------------------------------
 
@@ -84,20 +85,27 @@ class Control:
         from orchestrator.service import intents
 
         before = await self._stacks.get(request.stack.name)
-        containers = await self._hosts.containers(request.stack.name)
-        intent = intents.after_up(before.intent if before else None, request, containers)
-        observer = await self._observer(intent.stack)
-        try:
-            await observer.start()
-            return preview(intent, observer.state(), now=self._clock())
-        finally:
-            await observer.close()
+        observer = await self._look(request.stack)
+        intent = intents.after_up(before.intent if before else None, request, observer.state().containers)
+        await observer.turn_to(intent.stack)
+        return preview(intent, observer.state(), now=self._clock())
 
-    async def _observer(self, stack: StackSpec) -> Observer:
+    async def _look(self, stack: StackSpec) -> Observer:
+        """The stack as it runs, watched from now on; raises the node's own error when none answers."""
         from orchestrator.reconciler.observe import Observer
 
-        homes = await self._stacks.homes()
-        return Observer(stack, self._hosts.nodes, self._hosts.engines, homes, self._clock)
+        if stack.name in self._watched:
+            await self._watched[stack.name].turn_to(stack)
+        else:
+            homes = await self._stacks.homes()
+            observer = Observer(stack, self._hosts.nodes, self._hosts.engines, homes, self._clock)
+            self._watched[stack.name] = observer
+            await observer.start()
+        self._watched[stack.name].refuse_if_all_silent()
+        return self._watched[stack.name]
+
+    async def _seen(self, stack: StackSpec) -> tuple[Container, ...]:
+        return (await self._look(stack)).state().containers
 
     async def up(self, request: UpRequest) -> Intent:
         """Declares; raises RevisionConflict when somebody else declared the same stack meanwhile."""
@@ -106,8 +114,7 @@ class Control:
         before = await self._stacks.get(request.stack.name)
         for volume in request.new_volumes:
             await self._stacks.forget_home(volume)
-        containers = await self._hosts.containers(request.stack.name) if before else ()
-        intent = intents.after_up(before.intent if before else None, request, containers)
+        intent = intents.after_up(before.intent if before else None, request, await self._seen(request.stack))
         await self._vault.put(request.contents)
         return await self._put(intent, before)
 
@@ -118,7 +125,7 @@ class Control:
         from orchestrator.service import intents
 
         before = await self._stacks.get(stack)
-        if before is None and not await self._hosts.containers(stack):
+        if before is None and not await self._seen(StackSpec(name=stack)):
             await self._stored(stack)
         intent = intents.after_down(
             before.intent if before else None,
@@ -144,7 +151,7 @@ class Control:
         from orchestrator.service import intents
 
         before = await self._stored(stack)
-        containers = await self._hosts.containers(stack)
+        containers = await self._seen(before.intent.stack)
         return await self._put(intents.after_start(before.intent, services, containers), before)
 
     async def stop(
@@ -166,7 +173,7 @@ class Control:
         from orchestrator.service import intents
 
         before = await self._stored(stack)
-        containers = await self._hosts.containers(stack)
+        containers = await self._seen(before.intent.stack)
         return await self._put(
             intents.after_restart(before.intent, services, containers, timeout_s, no_deps=no_deps), before
         )
@@ -215,7 +222,8 @@ class Control:
         from orchestrator.service.converge import Convergence
 
         stored = await self._stored(stack)
-        convergence = Convergence(self._store, self._vault, self._hosts, self._clock, emit)
+        observer = await self._look(stored.intent.stack)
+        convergence = Convergence(self._store, self._vault, observer, emit)
         return await convergence.run(stored, self._command, wait_timeout_s=wait_timeout_s, detach=detach)
 
     # -- what is ---------------------------------------------------------------------------------------------------
@@ -312,5 +320,6 @@ class Control:
         await self._hosts.remove(name, self._stacks, force=force)
 
     async def close(self) -> None:
+        await asyncio.gather(*(observer.close() for observer in self._watched.values()))
         await self._hosts.close()
         await self._store.close()

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing, suppress
+from datetime import datetime
 
 import msgspec
 
-from orchestrator.errors import LeaseLost, RevisionConflict, Unreachable
+from orchestrator.errors import LeaseLost, RevisionConflict
 from orchestrator.model.cluster import ClusterState, NodeStatus
 from orchestrator.model.names import Digest, NodeName, StackName
 from orchestrator.model.plan import Blocked, Plan, Severity
 from orchestrator.model.spec import Intent
 from orchestrator.planner.world import World
-from orchestrator.reconciler.clock import Clock, monotonic_s
+from orchestrator.reconciler.clock import monotonic_s
 from orchestrator.reconciler.events import Emit
 from orchestrator.reconciler.executor import Executor
 from orchestrator.reconciler.loop import Loop, Verdict, notice
 from orchestrator.reconciler.observe import Observer
-from orchestrator.service.hosts import Hosts
 from orchestrator.store import StackLock, Stacks, Store, Stored, Vault, hold
 
 
@@ -36,40 +36,29 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 class Convergence:
     """Makes one stored intent true."""
 
-    def __init__(self, store: Store, vault: Vault, hosts: Hosts, clock: Clock, emit: Emit) -> None:
-        self._store, self._vault, self._hosts, self._clock, self._emit = store, vault, hosts, clock, emit
+    def __init__(self, store: Store, vault: Vault, observer: Observer, emit: Emit) -> None:
+        self._store, self._vault, self._observer, self._emit = store, vault, observer, emit
         self._stacks = Stacks(store)
 
     async def run(self, stored: Stored, command: str, *, wait_timeout_s: float | None, detach: bool) -> Outcome:
         """See `Control.converge`."""
         started_s, stack = monotonic_s(), stored.intent.stack.name
-        # the lock is taken while the nodes are listed: neither needs the other
-        observer = Observer(
-            stored.intent.stack, self._hosts.nodes, self._hosts.engines, await self._stacks.homes(), self._clock
-        )
-        try:
-            async with hold(self._store, f"locks/{stack}", owner=command) as lock:
-                await observer.start()
-                self._refuse_if_all_silent(observer)
-                self._tell_what_is_odd(stored.intent, observer)
-                await self._keep_homes(observer)
-                outcome = await self._loop(stored, observer, lock, wait_timeout_s, detach)
-                if outcome.converged and stored.intent.removed:
-                    with suppress(RevisionConflict):
-                        await self._stacks.forget(stack, replaces=stored)
-        finally:
-            await observer.close()
+        async with hold(self._store, f"locks/{stack}", owner=command) as lock:
+            self._tell_what_is_odd(stored.intent)
+            await self._keep_homes()
+            outcome = await self._loop(stored, lock, wait_timeout_s, detach)
+            if outcome.converged and stored.intent.removed:
+                with suppress(RevisionConflict):
+                    await self._stacks.forget(stack, replaces=stored)
         return msgspec.structs.replace(outcome, took_s=monotonic_s() - started_s)
 
-    async def _loop(
-        self, stored: Stored, observer: Observer, lock: StackLock, wait_timeout_s: float | None, detach: bool
-    ) -> Outcome:
-        intent = stored.intent
+    async def _loop(self, stored: Stored, lock: StackLock, wait_timeout_s: float | None, detach: bool) -> Outcome:
+        intent, observer = stored.intent, self._observer
         executor = Executor(observer, self._content, self._home, self._emit)
         loop = Loop(intent, observer, executor, self._emit, may_write=lock.check)
         if detach:
             loop.settle_s = 0.0
-            loop.is_enough = lambda decided, cluster: _is_started(intent, decided, cluster, self._clock)
+            loop.is_enough = lambda decided, cluster: _is_started(intent, decided, cluster, observer.moment())
         running = asyncio.create_task(loop.run())
         watching = asyncio.create_task(self._superseded(intent.stack.name, stored))
         try:
@@ -99,12 +88,8 @@ class Convergence:
                 return change.intent.revision if change else stored.intent.revision
         raise LeaseLost("the store ended its watch", fix="run the command again")
 
-    def _refuse_if_all_silent(self, observer: Observer) -> None:
-        if all(node.status is NodeStatus.DOWN for node in observer.nodes.values()):
-            troubles = "; ".join(f"{node.name} ({node.endpoint}): {node.trouble}" for node in observer.nodes.values())
-            raise observer.first_trouble or Unreachable("no node answers", why=troubles)
-
-    def _tell_what_is_odd(self, intent: Intent, observer: Observer) -> None:
+    def _tell_what_is_odd(self, intent: Intent) -> None:
+        observer = self._observer
         for node in observer.nodes.values():
             if node.status is NodeStatus.DOWN:
                 notice(self._emit, observer, f'node "{node.name}" does not answer: {node.trouble}')
@@ -117,10 +102,10 @@ class Convergence:
                 "(--remove-orphans removes them)",
             )
 
-    async def _keep_homes(self, observer: Observer) -> None:
+    async def _keep_homes(self) -> None:
         """Volumes that were made before orch looked (by Docker Compose, or before a crash) get their homes."""
         known = await self._stacks.homes()
-        for volume, node in observer.homes.items():
+        for volume, node in self._observer.homes.items():
             if volume not in known:
                 await self._stacks.set_home(volume, node)
 
@@ -138,11 +123,11 @@ def _outcome(intent: Intent, verdict: Verdict) -> Outcome:
     return Outcome(converged=verdict.converged, revision=intent.revision, took_s=0, blocked=verdict.blocked)
 
 
-def _is_started(intent: Intent, decided: Plan, cluster: ClusterState, clock: Clock) -> bool:
+def _is_started(intent: Intent, decided: Plan, cluster: ClusterState, now: datetime) -> bool:
     """All that is left to wait for are checks of containers that run, and none is to be replaced any more."""
     if any(entry.severity is Severity.FAILED or entry.causes for entry in decided.blocked):
         return False
-    world = World(intent, cluster, clock())
+    world = World(intent, cluster, now)
     running = {c.id for c in world.containers if c.is_running}
     wanted = sum(map(len, world.slots.values()))
     there = sum(c.service in intent.stack.services for c in world.containers)
