@@ -12,7 +12,7 @@ demo: setup
 	@scripts/demo.sh
 
 test: setup lint
-	$(PY) -m pytest -n 2 --dist loadgroup --require-real tests
+	$(PY) -m pytest -n 2 --dist loadfile --require-real tests
 
 check: .venv/made lint unit
 
