@@ -82,8 +82,8 @@ def container_body(request: ContainerRequest, api: ApiVersion) -> Body:
     service = request.service
     body: Body = {
         "Image": service.image,
-        "Cmd": _words(service.command),
-        "Entrypoint": _words(service.entrypoint),
+        "Cmd": list(service.command or ()),
+        "Entrypoint": _entrypoint(service.entrypoint),
         "Env": [name if value is None else f"{name}={value}" for name, value in service.environment.items()],
         "Labels": {**service.labels, **request.labels},
         "User": service.user,
@@ -122,8 +122,8 @@ def host_config(request: ContainerRequest) -> Body:
     return _without_defaults(body)
 
 
-def _words(words: tuple[str, ...] | None) -> list[str] | None:
-    """None: the image's own. Empty: none at all, which the engine takes as [""]."""
+def _entrypoint(words: tuple[str, ...] | None) -> list[str] | None:
+    """None: the image's own. Empty: none at all, and not the image's command either, which the engine takes as [""]."""
     if words is None:
         return None
     return list(words) or [""]
