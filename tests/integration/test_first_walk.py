@@ -50,7 +50,8 @@ def test_a_web_server_is_declared_entered_stopped_removed_and_its_page_survives(
     assert get(each_engine, "n1", 82) == PAGE
 
 
-def test_up_again_changes_nothing_and_plan_says_so(each_engine: Lab, orch: Orch, engines: Engines) -> None:
+@pytest.mark.usefixtures("each_engine")
+def test_up_again_changes_nothing_and_plan_says_so(orch: Orch, engines: Engines) -> None:
     assert "start web.1 on n1" in orch("plan", *UP[1:], code=2).out
     assert engines.volumes("first-walk") == set()
 
@@ -62,7 +63,8 @@ def test_up_again_changes_nothing_and_plan_says_so(each_engine: Lab, orch: Orch,
     assert engines.boxes("first-walk") == before
 
 
-def test_ps_and_ls_say_what_is_there(each_engine: Lab, orch: Orch, engines: Engines) -> None:
+@pytest.mark.usefixtures("each_engine")
+def test_ps_and_ls_say_what_is_there(orch: Orch, engines: Engines) -> None:
     orch(*UP)
 
     box = engines.box("first-walk", NAME)
