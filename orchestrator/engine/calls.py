@@ -19,6 +19,8 @@ from orchestrator.engine.scope import Abandoned, Scope, current_scope
 
 T = TypeVar("T")
 
+_Jobs = queue.SimpleQueue[Callable[[], None] | None]
+
 THREADS = 6
 """Per engine. More than 4 calls at once gain nothing on one engine (measured); two are left for questions."""
 
@@ -42,7 +44,7 @@ class Calls:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._jobs: _Jobs = queue.SimpleQueue()
         self._threads = 0
         self._idle = 0
         self._lock = threading.Lock()
@@ -65,7 +67,7 @@ class Calls:
         held:   how many items may wait for their reader before the thread pauses.
         """
         scope, feed = self._scope(idle_s), Feed[T](asyncio.get_running_loop(), held)
-        self._spawn(lambda: _within(scope, lambda: feed.fill(produce)))
+        self._spawn(lambda: feed.fill(lambda emit: _within(scope, lambda: produce(emit))))
         try:
             async for item in feed.items():
                 yield item
@@ -80,7 +82,7 @@ class Calls:
         with self._lock:
             for _ in range(self._threads):
                 self._jobs.put(None)
-            self._threads = self._idle = 0
+            self._jobs, self._threads, self._idle = queue.SimpleQueue(), 0, 0
 
     async def _under_deadline(
         self,
@@ -115,20 +117,21 @@ class Calls:
         with self._lock:
             grows = self._idle <= self._jobs.qsize() and self._threads < THREADS
             self._threads += grows
-        self._jobs.put(job)
+            jobs = self._jobs
+        jobs.put(job)
         if grows:
-            self._spawn(self._work)
+            self._spawn(lambda: self._work(jobs))
 
     def _spawn(self, job: Callable[[], None]) -> None:
         threading.Thread(target=job, name=f"engine-{self._name}", daemon=True).start()
 
-    def _work(self) -> None:
+    def _work(self, jobs: _Jobs) -> None:
         while True:
             with self._lock:
-                self._idle += 1
-            job = self._jobs.get()
+                self._idle += jobs is self._jobs
+            job = jobs.get()
             with self._lock:
-                self._idle = max(0, self._idle - 1)
+                self._idle -= jobs is self._jobs
             if job is None:
                 return
             job()
@@ -139,9 +142,12 @@ def _within(scope: Scope, work: Callable[[], T]) -> T:
         raise Abandoned
     token = current_scope.set(scope)
     try:
-        return work()
+        result = work()
     finally:
         current_scope.reset(token)
+    if scope.has_ended:  # what looks like an end may be our own shutting down
+        raise Abandoned
+    return result
 
 
 def _deliver(loop: asyncio.AbstractEventLoop, future: asyncio.Future[T], work: Callable[[], T]) -> None:
@@ -175,8 +181,6 @@ class Feed(Generic[T]):
         """Runs `produce` to its end, on the thread."""
         try:
             produce(self._put)
-        except Abandoned:
-            pass
         except BaseException as error:
             self._error = error
         self._is_over = True

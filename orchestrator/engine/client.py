@@ -163,8 +163,8 @@ class Client:
         if not is_a_failure(error):
             return error
         explained_error = explained(error, node=self.node, doing=doing)
-        if isinstance(explained_error, TooOld):
-            self.version = (0, 0)  # another engine may answer there now: ask it again
+        if "client version" in explained_error.why:
+            self.version = (0, 0)  # another engine answers there now: it will be asked anew
         if explained_error.temporary and self._api is not None:
             self._api.forget_connections()
         return explained_error

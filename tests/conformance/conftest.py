@@ -1,4 +1,4 @@
-"""Engines for the conformance suite: the imagined one, and real ones of two versions in labs of one node each (`tests/labs.py`)."""
+"""Engines for the conformance suite: the imagined one, and real ones of two versions (`tests/labs.py`)."""
 
 from __future__ import annotations
 

@@ -27,6 +27,8 @@ class Counterfeit:
         self.path = path
         self.connections = 0
         self.asked: list[str] = []
+        self.headers: list[dict[str, str]] = []
+        """Of each request, names in lower case."""
         self._answers: dict[str, Answer] = {}
         self._is_over = threading.Event()
         self._listener = socket.socket(socket.AF_UNIX)
@@ -89,10 +91,16 @@ class Counterfeit:
             pass
 
     def _one(self, target: str, reader: Any, connection: socket.socket) -> None:
-        length = 0
-        while (header := reader.readline().strip().lower()) != b"":
-            length = int(header.split(b":")[1]) if header.startswith(b"content-length:") else length
-        reader.read(length)
+        headers: dict[str, str] = {}
+        while (header := reader.readline().decode().strip()) != "":
+            name, _, value = header.partition(":")
+            headers[name.lower()] = value.strip()
+        if headers.get("transfer-encoding") == "chunked":
+            while (size := int(reader.readline() or b"0", 16)) > 0:
+                reader.read(size + 2)
+            reader.readline()
+        reader.read(int(headers.get("content-length", 0)))
+        self.headers.append(headers)
         path = target.partition("?")[0]
         path = "/" + path.split("/", 2)[2] if path.startswith("/v1.") else path
         self.asked.append(target)
