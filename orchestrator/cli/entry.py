@@ -97,7 +97,7 @@ def _interrupted(cause: BaseException | None) -> int:
     if isinstance(cause, KeyboardInterrupt):
         output.note("orch: interrupted; nothing was under way")
         return CTRL_C
-    output.note("orch: no answer, nothing was done")
+    output.note("orch: no yes, so nothing was done")
     return 1
 
 

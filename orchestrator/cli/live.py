@@ -34,12 +34,12 @@ class LiveProgress:
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, highlight=False, no_color=bool(os.environ.get("NO_COLOR")))
-        self._live = Live(
-            console=self._console, get_renderable=self.frame, refresh_per_second=FRAMES_PER_S, redirect_stdout=False
-        )
         self._services: tuple[p.ServiceStatus, ...] = ()
         self._doing: dict[str, str] = {}
         self._clock = Clock()
+        self._live = Live(
+            console=self._console, get_renderable=self.frame, refresh_per_second=FRAMES_PER_S, redirect_stdout=False
+        )
 
     def __enter__(self) -> LiveProgress:
         self._live.start()
@@ -94,7 +94,7 @@ class LiveProgress:
 
     def _shared(self) -> list[str]:
         """Steps under way that take long or belong to no service; those of containers show as the service's phase."""
-        return [text for target, text in self._doing.items() if "/container/" not in target][:4]
+        return [text for target, text in tuple(self._doing.items()) if "/container/" not in target][:4]
 
     def _most_telling(self, lines: list[Text], room: int) -> list[Text]:
         """Those at work or failed first, in their order."""

@@ -13,7 +13,8 @@ from orchestrator.model.plan import Blocked, Severity
 if TYPE_CHECKING:
     from orchestrator.model.cluster import Container
     from orchestrator.model.names import StackName
-    from orchestrator.service.control import Control, Outcome
+    from orchestrator.service.control import Control
+    from orchestrator.service.converge import Outcome
 
 LAST_LINES = 10
 
@@ -59,7 +60,11 @@ def failed_roots(blocked: Sequence[Blocked]) -> list[Blocked]:
 
 def _show(root: Blocked, container: Container | None) -> None:
     node = f" on {root.node}" if root.node else ""
-    code = f" (exit code {container.exit_code})" if container and container.has_ended else ""
+    code = (
+        f" (exit code {container.exit_code})"
+        if container and container.has_ended and "exited" not in root.reason
+        else ""
+    )
     output.note(f"{output.styled(root.subject, output.RED, stream=sys.stderr)}{node}: {root.reason}{code}")
     if root.fix:
         output.note(f"  fix: {root.fix}")

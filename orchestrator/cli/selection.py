@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.cli import output
-from orchestrator.errors import FileMissing, NoSuchThing, UsageError
+from orchestrator.errors import FileMissing, NoSuchThing
 from orchestrator.model.names import ServiceName, SlotNumber, StackName
 
 if TYPE_CHECKING:
@@ -170,18 +170,3 @@ def check_services(words: Iterable[str], known: Iterable[str], stack: StackName)
         if word not in names:
             raise no_such_service(word, names, stack)
     return tuple(ServiceName(word) for word in words)
-
-
-def confirm(question: str, things: Sequence[str], *, yes: bool, flag: str = "--yes") -> bool:
-    """Whether a person agrees to lose `things`. raises UsageError where there is nobody to ask."""
-    import sys
-
-    import click
-
-    if yes or not things:
-        return True
-    for thing in things:
-        output.note(f"  {thing}")
-    if not sys.stdin.isatty():
-        raise UsageError(f"{question} needs a yes", why="there is no terminal to ask on", fix=f"add {flag}")
-    return click.confirm(question, err=True)

@@ -41,20 +41,18 @@ def steer(
     project: Project,
     change: Callable[[Control, StackName], Awaitable[Intent]],
     *,
-    again: str = "",
+    again: str,
     wait_timeout_s: float | None = None,
     detach: bool = False,
 ) -> None:
     """For verbs that need no files: finds the stack, stores the change, waits.
 
-    again: the command that goes on after an interruption; `orch -p <stack> up` unless given
+    again: the command that goes on after an interruption
     """
 
     async def work(control: Control) -> None:
         stack = await selection.stack_name(control, project)
         intent = await change(control, stack)
-        await converge(
-            control, intent, again=again or f"orch -p {stack} up", wait_timeout_s=wait_timeout_s, detach=detach
-        )
+        await converge(control, intent, again=again, wait_timeout_s=wait_timeout_s, detach=detach)
 
     session.run(work)

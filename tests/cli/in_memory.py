@@ -1,18 +1,21 @@
 """`orch` as a process of its own, on an engine in memory: for signals, pipes and terminals. Run as a script.
 
 The engine lives as long as the process. Images: `web:1` runs; `slow:1` needs 60 s to become healthy; `bad:1` ends
-with 3 at once, after two lines.
+with 3 at once, after two lines. Stack `shop` has a volume from the start.
 """
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
 from orchestrator.cli import main, session
 from orchestrator.engine import Behaviour, MemoryEngine
-from orchestrator.model.names import NodeName
+from orchestrator.model.names import COMPOSE_VOLUME, Digest, StackName, resource_labels
+from orchestrator.model.spec import VolumeSpec
 from orchestrator.reconciler.clock import utc_now
-from tests.cli.world import service
-
-LOCAL = NodeName("local")
+from orchestrator.service.control import Control
+from tests.cli.world import LOCAL, service
 
 
 def engine() -> MemoryEngine:
@@ -24,7 +27,15 @@ def engine() -> MemoryEngine:
     return made
 
 
+@asynccontextmanager
+async def opener(env: Mapping[str, str]) -> AsyncIterator[Control]:
+    host = engine()
+    labels = resource_labels(StackName("shop"), COMPOSE_VOLUME, "data", Digest(""))
+    await host.create_volume(VolumeSpec(key="data", name="shop_data"), labels)
+    async with service({LOCAL: host}, env) as control:
+        yield control
+
+
 if __name__ == "__main__":
-    engines = {LOCAL: engine()}
-    session.opener = lambda env: service(engines, env)
+    session.opener = opener
     main()

@@ -20,6 +20,7 @@ from orchestrator.service.control import Control
 from orchestrator.service.hosts import Hosts
 from orchestrator.store import Nodes, SqliteStore, Vault
 
+LOCAL = NodeName("local")
 SHOP = """
 services:
   web:
@@ -51,7 +52,7 @@ class World:
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.folder, self._capsys = folder, capsys
         self.engines: dict[NodeName, MemoryEngine] = {}
-        self.add_host("local")
+        self.add_host(LOCAL)
 
     def add_host(self, name: str) -> MemoryEngine:
         engine = self.engines[NodeName(name)] = MemoryEngine(NodeName(name), utc_now)
@@ -60,7 +61,7 @@ class World:
 
     @property
     def local(self) -> MemoryEngine:
-        return self.engines[NodeName("local")]
+        return self.engines[LOCAL]
 
     def stack(self, text: str, name: str = "compose.yaml") -> Path:
         path = self.folder / name
@@ -78,12 +79,13 @@ class World:
 
 @asynccontextmanager
 async def service(engines: Mapping[NodeName, MemoryEngine], env: Mapping[str, str]) -> AsyncIterator[Control]:
-    """The real service on these engines, its store in $ORCH_HOME."""
+    """The real service, its store in $ORCH_HOME; its nodes are those that were added, else `local`."""
     home = env["ORCH_HOME"]
     os.makedirs(home, exist_ok=True)
     store = SqliteStore(Path(home, "orch.db"))
-    nodes = tuple(Node(name=name, endpoint=f"memory://{name}") for name in engines)
-    hosts = Hosts(nodes, lambda name, _: engines[name], Nodes(store))
+    registry = Nodes(store)
+    nodes = await registry.list() or (Node(name=LOCAL, endpoint="memory://local"),)
+    hosts = Hosts(nodes, lambda name, _: engines[name], registry)
     control = Control(store, Vault(store, Path(home, "key")), hosts, utc_now)
     try:
         yield control

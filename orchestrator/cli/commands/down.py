@@ -10,7 +10,6 @@ from orchestrator.cli.group import verb
 from orchestrator.cli.options import Project, pass_project, project_options, timeout_option, wait_option, yes_option
 
 if TYPE_CHECKING:
-    from orchestrator.model.names import StackName
     from orchestrator.service.control import Control
 
 
@@ -42,13 +41,14 @@ def command(
 
     Dependents stop before what they depend on. It also removes a stack that Docker Compose started.
     """
-    from orchestrator.cli import output, progress, selection, session, steering
+    from orchestrator.cli import consent, output, progress, selection, session, steering
     from orchestrator.errors import NoSuchThing
 
     async def work(control: Control) -> None:
         stack = await selection.stack_name(control, project)
-        if volumes and not await _may_destroy(control, stack, yes):
-            return
+        if volumes:
+            doomed = [f'volume "{name}" on {node}' for node, name in await control.doomed_volumes(stack)]
+            consent.require(f"destroy {output.plural(len(doomed), 'volume')} with all data", doomed, yes=yes)
         try:
             spec = (await control.intent(stack)).stack if rmi else None
             intent = await control.down(stack, volumes=volumes, timeout_s=timeout_s, remove_orphans=remove_orphans)
@@ -62,13 +62,3 @@ def command(
                 await control.remove_images(spec, local_only=rmi == "local", emit=emit)
 
     session.run(work)
-
-
-async def _may_destroy(control: Control, stack: StackName, yes: bool) -> bool:
-    from orchestrator.cli import output, selection
-
-    doomed = [f'volume "{name}" on {node}' for node, name in await control.doomed_volumes(stack)]
-    agreed = selection.confirm(f"destroy {output.plural(len(doomed), 'volume')} with all data", doomed, yes=yes)
-    if not agreed:
-        output.note("nothing was removed")
-    return agreed

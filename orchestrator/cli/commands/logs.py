@@ -12,7 +12,8 @@ from orchestrator.cli.options import Project, pass_project, project_options
 
 if TYPE_CHECKING:
     from orchestrator.model.cluster import Container
-    from orchestrator.service.control import Control, TaggedLine
+    from orchestrator.service.control import Control
+    from orchestrator.service.logs import TaggedLine
 
 EACH_ITS_OWN = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
 """Colours of the prefixes, by slot; red is left for errors."""

@@ -10,7 +10,8 @@ from orchestrator.cli.group import verb
 from orchestrator.cli.options import format_option
 
 if TYPE_CHECKING:
-    from orchestrator.service.control import Control, StackSummary
+    from orchestrator.service.control import Control
+    from orchestrator.service.summaries import StackSummary
 
 COLUMNS = ("NAME", "STATUS", "REVISION", "NODES", "CONFIG FILES")
 

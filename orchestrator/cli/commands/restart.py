@@ -50,4 +50,5 @@ def command(
         names = [ServiceName(name) for name in services]
         return await control.restart(stack, names, timeout_s=timeout_s, no_deps=no_deps)
 
-    steering.steer(project, change, wait_timeout_s=wait_timeout_s, detach=detach)
+    again = " ".join(["orch start", *services])
+    steering.steer(project, change, again=again, wait_timeout_s=wait_timeout_s, detach=detach)

@@ -26,7 +26,7 @@ def command(project: Project, services: tuple[str, ...], force: bool, stop: bool
 
     The services stay declared and at rest; `orch up` and `orch start` make new containers. Named volumes stay.
     """
-    from orchestrator.cli import interrupt, output, selection, session
+    from orchestrator.cli import consent, interrupt, output, selection, session
     from orchestrator.model.names import ServiceName
 
     async def work(control: Control) -> None:
@@ -38,9 +38,7 @@ def command(project: Project, services: tuple[str, ...], force: bool, stop: bool
             output.note("no stopped containers")
             return
         question = f"remove {output.plural(len(doomed), 'container')}"
-        if not selection.confirm(question, doomed, yes=force, flag="--force"):
-            output.note("nothing was removed")
-            return
+        consent.require(question, doomed, yes=force, flag="--force")
         with interrupt.leaves("what was removed is gone; orch rm goes on with the rest"):
             removed = await control.remove_stopped(stack, names, stop=stop, volumes=volumes)
         for each in removed:

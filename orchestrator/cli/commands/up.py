@@ -70,7 +70,7 @@ def command(
     async def work(control: Control) -> None:
         intent = await control.up(request)
         await steering.converge(
-            control, intent, again="orch up", wait_timeout_s=wait_timeout_s, detach=detach and not wait
+            control, intent, again="the same command", wait_timeout_s=wait_timeout_s, detach=detach and not wait
         )
 
     session.run(work)
