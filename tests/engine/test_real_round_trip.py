@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from orchestrator.engine import connect
@@ -81,7 +82,6 @@ SERVICE = ServiceSpec(
     host=HOST,
     mounts=(
         Mount(type=MountType.VOLUME, source="data", target="/data", nocopy=True),
-        Mount(type=MountType.BIND, source="/tmp/orch-bind-here", target="/b", read_only=True),
         Mount(type=MountType.TMPFS, target="/t", size_bytes=1048576, mode=0o1777),
     ),
 )
@@ -99,7 +99,9 @@ def differences(sent: Any, shown: Any, path: str = "") -> list[str]:
     return [] if sent == shown else [f"{path}: {sent!r} -> {shown!r}"]
 
 
-async def test_a_container_is_as_it_was_asked_for(engine_socket: Path) -> None:
+async def test_a_container_is_as_it_was_asked_for(engine_socket: Path, tmp_path: Path) -> None:
+    bind = Mount(type=MountType.BIND, source=str(tmp_path / "made"), target="/b", read_only=True)
+    service = msgspec.structs.replace(SERVICE, mounts=(*SERVICE.mounts, bind))
     engine = connect(NodeName("n1"), f"unix://{engine_socket}")
     pools = (IpamPool(subnet="10.77.0.0/24", gateway="10.77.0.1"),)
     await engine.create_network(NetworkSpec(key="net", name="trip_net", ipam=pools), {})
@@ -107,7 +109,7 @@ async def test_a_container_is_as_it_was_asked_for(engine_socket: Path) -> None:
     attachment = Attachment(network="net", ipv4_address="10.77.0.9", mac_address="02:42:0a:4d:00:09")
     request = ContainerRequest(
         name="trip-web-1",
-        service=SERVICE,
+        service=service,
         labels=labels,
         volumes={"data": "trip_data"},
         networks=(NetworkJoin(name="trip_net", attachment=attachment, aliases=("web",)),),
@@ -127,6 +129,7 @@ async def test_a_container_is_as_it_was_asked_for(engine_socket: Path) -> None:
     assert "web" in shown["NetworkSettings"]["Networks"]["trip_net"]["Aliases"]
     await engine.start(id)
     running = await engine.container(id)
+    assert (tmp_path / "made").is_dir()
     assert running.address == "10.77.0.9"
     assert {(p.port, p.protocol, p.host_ip) for p in running.ports} >= {(18053, "udp", "127.0.0.1")}
     await engine.close()
