@@ -36,7 +36,7 @@ class Client:
     """A lazy connection to one engine. `deadline_s` is for short calls; each call may name its own."""
 
     def __init__(self, node: NodeName, endpoint: str, *, deadline_s: float) -> None:
-        self.node, self.deadline_s = node, deadline_s
+        self.node, self.endpoint, self.deadline_s = node, endpoint, deadline_s
         self.reached: Endpoint = parse_endpoint(endpoint)
         """Where the socket is: for ssh the tunnel's end here, once it is open."""
         self.version: ApiVersion = (0, 0)
@@ -99,7 +99,7 @@ class Client:
         try:
             await self._calls.alone(self._ping, timeout_s)
         except Exception as error:
-            raise self._explained(error, "reach the engine") from error
+            raise self._explained(error, f"reach the engine at {self.endpoint}") from error
 
     async def agree(self) -> None:
         """After this `version` and `clock_offset_s` are known; raises EngineError."""
