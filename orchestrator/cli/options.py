@@ -28,7 +28,7 @@ class Project:
 pass_project = click.make_pass_decorator(Project, ensure=True)
 
 
-def _collect(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+def collect(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     """Adds what was given at this place of the command line to what was given before it."""
     project = ctx.ensure_object(Project)
     assert param.name, "an option has a name"
@@ -49,7 +49,7 @@ def project_options(*, short_file: bool = True) -> Callable[[Function], Function
 
     def wrap(function: Function) -> Function:
         for names, settings in reversed(_project_options(short_file)):
-            function = click.option(*names, expose_value=False, callback=_collect, **settings)(function)
+            function = click.option(*names, expose_value=False, callback=collect, **settings)(function)
         return function
 
     return wrap

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from orchestrator.service.control import Control
 
 COLUMNS = ("NAME", "IMAGE", "SERVICE", "NODE", "STATUS", "PORTS")
+FIELDS = (
+    "id", "name", "image", "stack", "service", "slot", "node", "state", "health", "exit_code", "status", "ports",
+    "created_at", "started_at", "finished_at", "restarts", "revision",
+)  # fmt: skip
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
 
 
@@ -95,23 +99,7 @@ def _port(port: HeldPort) -> str:
 
 
 def _fields(container: Container, now: datetime) -> dict[str, Any]:
-    """What `--format json` gives of each container; documented in the reference."""
-    return {
-        "id": container.id,
-        "name": container.name,
-        "image": container.image,
-        "stack": container.stack,
-        "service": container.service,
-        "slot": container.slot,
-        "node": container.node,
-        "state": container.state,
-        "health": container.health,
-        "exit_code": container.exit_code,
-        "status": status(container, now),
-        "ports": [{"host_ip": p.host_ip, "port": p.port, "protocol": p.protocol} for p in container.ports],
-        "created_at": container.created_at,
-        "started_at": container.started_at,
-        "finished_at": container.finished_at,
-        "restarts": container.restart_count,
-        "revision": container.revision,
-    }
+    """What `--format json` gives of each container: FIELDS."""
+    ports = [{"host_ip": p.host_ip, "port": p.port, "protocol": p.protocol} for p in container.ports]
+    computed = {"status": status(container, now), "ports": ports, "restarts": container.restart_count}
+    return {name: computed.get(name, getattr(container, name, None)) for name in FIELDS}
