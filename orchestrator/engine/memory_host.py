@@ -230,7 +230,7 @@ class MemoryHost:
         free = (number for number in itertools.count(FIRST_FREE_PORT) if number not in taken)
         for port in box.request.service.ports:
             number = int(host_port(port, box.request) or 0) or next(free)
-            yield HeldPort(port=number, protocol=port.protocol, host_ip=port.host_ip)
+            yield HeldPort(port=number, protocol=port.protocol, host_ip=port.host_ip, target=port.target)
 
     def _tell(self, box: Box, happenings: list[Happening]) -> None:
         labels = box.request.labels

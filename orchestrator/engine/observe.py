@@ -148,11 +148,13 @@ def _held_ports(inspected: Json) -> tuple[HeldPort, ...]:
 def ports_of(bindings: Mapping[str, Iterable[Json] | None]) -> tuple[HeldPort, ...]:
     """`{"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}` as ports, in order; "0.0.0.0" and "::" are both ""."""
     found = {
-        (_number(binding.get("HostPort"), 0), target.partition("/")[2] or "tcp", host_address(binding.get("HostIp")))
-        for target, held in bindings.items()
+        (_number(binding.get("HostPort"), 0), protocol or "tcp", host_address(binding.get("HostIp")), int(target))
+        for (target, _, protocol), held in ((key.partition("/"), held) for key, held in bindings.items())
         for binding in held or ()
     }
-    return tuple(HeldPort(port=port, protocol=proto, host_ip=ip) for port, proto, ip in sorted(found) if port)
+    return tuple(
+        HeldPort(port=port, protocol=proto, host_ip=ip, target=to) for port, proto, ip, to in sorted(found) if port
+    )
 
 
 def host_address(text: str | None) -> str:

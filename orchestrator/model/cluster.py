@@ -99,6 +99,8 @@ class HeldPort(_Data, frozen=True, kw_only=True):
     port: int
     protocol: str = "tcp"
     host_ip: str = ""
+    target: int = 0
+    """The port in the container; 0 where it does not matter."""
 
 
 class Container(_Data, frozen=True, kw_only=True):
@@ -132,6 +134,8 @@ class Container(_Data, frozen=True, kw_only=True):
     """`State.StartedAt` to the letter: what makes an incarnation."""
     networks: frozenset[str] = frozenset()
     """Names of the networks it is attached to."""
+    network_ids: Mapping[str, str] = {}
+    """Name -> id of each network that it has been on: the engine starts it on these very ones, or not at all."""
     volumes: tuple[HeldVolume, ...] = ()
     ports: tuple[HeldPort, ...] = ()
     replaces: str = ""
@@ -215,6 +219,8 @@ class ClusterState(_Data, frozen=True, kw_only=True):
     failures: by `Operation.target`.
     builds:   image references built in this run, so that `build` is not asked for twice.
     others:   ports that containers outside this stack hold, per node.
+    creating: `Operation.subject` (`web.2`, `volume shop_data`, `network shop_front`) of what is being made right now
+              -> its node, so that no second one is made elsewhere in the meantime.
     """
 
     nodes: tuple[Node, ...] = ()
@@ -226,5 +232,6 @@ class ClusterState(_Data, frozen=True, kw_only=True):
     failures: Mapping[str, Failure] = {}
     fresh_images: frozenset[str] = frozenset()
     """`node/ref` of images that were pulled or built since the intent was put (for `always` and `build`)."""
+    creating: Mapping[str, NodeName] = {}
     held_ports: Mapping[NodeName, tuple[HeldPort, ...]] = {}
     """Ports that running containers outside of the stack hold, per node."""

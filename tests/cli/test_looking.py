@@ -56,7 +56,7 @@ def test_ps_is_a_table_of_what_runs(shop: World) -> None:
     assert lines[0] == ["NAME", "IMAGE", "SERVICE", "NODE", "STATUS", "PORTS"]
     assert lines[1][:4] == ["shop-db-1", "db:1", "db", "local"]
     assert lines[2][:4] == ["shop-web-1", "web:1", "web", "local"]
-    assert lines[2][-1] == "*:8080/tcp"
+    assert lines[2][-1] == "*:8080->80/tcp"
 
 
 def test_ps_hides_what_does_not_run_and_says_so(shop: World) -> None:
@@ -74,7 +74,7 @@ def test_ps_as_json(shop: World) -> None:
 
     assert (web["name"], web["service"], web["slot"], web["node"]) == ("shop-web-1", "web", 1, "local")
     assert (web["state"], web["health"], web["revision"]) == ("running", "none", 1)
-    assert web["ports"] == [{"host_ip": "", "port": 8080, "protocol": "tcp"}]
+    assert web["ports"] == [{"host_ip": "", "port": 8080, "target": 80, "protocol": "tcp"}]
     assert db["id"] == shop.orch("ps", "-q", "db.1").out.strip()
 
 

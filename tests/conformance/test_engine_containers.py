@@ -169,7 +169,7 @@ async def test_only_running_containers_hold_ports(case: Case) -> None:
     assert (18098, "tcp", "") not in held_before
     assert (18098, "tcp", "") in held
     assert (18098, "tcp", "") not in await case.engine.held_ports(besides=case.stack)
-    assert (await case.engine.container(id)).ports == (HeldPort(port=18098),)
+    assert (await case.engine.container(id)).ports == (HeldPort(port=18098, target=80),)
 
 
 async def test_the_engine_chooses_a_port_where_none_is_named(case: Case) -> None:
@@ -185,8 +185,8 @@ async def test_a_published_range_gives_each_slot_its_port(case: Case) -> None:
     ids = [await case.run("web", slot=slot, ports=ports) for slot in (1, 2)]
 
     assert [(await case.engine.container(id)).ports for id in ids] == [
-        (HeldPort(port=18101),),
-        (HeldPort(port=18102),),
+        (HeldPort(port=18101, target=80),),
+        (HeldPort(port=18102, target=80),),
     ]
     with pytest.raises(Refused, match=r'no port in the range "18101-18102" is left for "web\.3"'):
         await case.engine.create_container(case.request("web", slot=3, ports=ports))

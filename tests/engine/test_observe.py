@@ -83,13 +83,13 @@ def test_ports_are_held_also_between_two_tries() -> None:
     bindings = {"80/tcp": [{"HostIp": "", "HostPort": "8080"}], "53/udp": [{"HostIp": "10.0.0.1", "HostPort": ""}]}
     body = inspected(State=state, HostConfig={"PortBindings": bindings}, NetworkSettings={"Ports": {}})
 
-    assert container_of(body, NODE).ports == (HeldPort(port=8080),)
+    assert container_of(body, NODE).ports == (HeldPort(port=8080, target=80),)
 
 
 def test_both_address_families_are_one_port() -> None:
     both = [{"HostIp": "0.0.0.0", "HostPort": "80"}, {"HostIp": "::", "HostPort": "80"}]
 
-    assert ports_of({"80/tcp": both, "81/tcp": None}) == (HeldPort(port=80),)
+    assert ports_of({"80/tcp": both, "81/tcp": None}) == (HeldPort(port=80, target=80),)
 
 
 def test_published_ports_leave_one_stack_out() -> None:

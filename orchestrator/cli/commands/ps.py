@@ -95,11 +95,13 @@ def _span(moment: datetime | None, now: datetime) -> str:
 
 
 def _port(port: HeldPort) -> str:
-    return f"{port.host_ip or '*'}:{port.port}/{port.protocol}"
+    return f"{port.host_ip or '*'}:{port.port}->{port.target}/{port.protocol}"
 
 
 def _fields(container: Container, now: datetime) -> dict[str, Any]:
     """What `--format json` gives of each container: FIELDS."""
-    ports = [{"host_ip": p.host_ip, "port": p.port, "protocol": p.protocol} for p in container.ports]
+    ports = [
+        {"host_ip": p.host_ip, "port": p.port, "target": p.target, "protocol": p.protocol} for p in container.ports
+    ]
     computed = {"status": status(container, now), "ports": ports, "restarts": container.restart_count}
     return {name: computed.get(name, getattr(container, name, None)) for name in FIELDS}
