@@ -22,7 +22,6 @@ COMMANDS: Mapping[str, str] = {
     "kill": "orch stop -t 0",
     "pause": NOT_YET,
     "port": "orch ps shows the ports",
-    "ps-a": "orch ps -a",
     "push": NOT_YET,
     "run": f"{NOT_YET}; orch exec runs a command in a running container",
     "stats": NOT_YET,

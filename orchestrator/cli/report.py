@@ -82,9 +82,12 @@ async def _last_lines(control: Control, root: Blocked) -> None:
 def _verdict(stack: StackName, result: Outcome, roots: Sequence[Blocked]) -> NotConverged:
     took = output.seconds(result.took_s)
     if result.superseded_by:
+        is_newer = result.superseded_by != result.revision
         return NotConverged(
-            f'revision {result.revision} of stack "{stack}" was replaced by revision {result.superseded_by}',
-            why="somebody else changed the stack meanwhile", fix="orch plan shows what is left to do for your files",
+            f'revision {result.revision} of stack "{stack}" was replaced by revision {result.superseded_by}'
+            if is_newer else f'another command took over stack "{stack}"',
+            why="somebody else changed the stack meanwhile" if is_newer else "it was given while this one waited",
+            fix="orch plan shows what is left to do for your files",
         )  # fmt: skip
     if roots:
         names = ", ".join(root.subject for root in roots)

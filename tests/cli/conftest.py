@@ -8,6 +8,9 @@ import pytest
 
 from orchestrator.cli import session
 from tests.cli.world import SHOP, World
+from tests.labs import labs
+
+__all__ = ["labs"]
 
 
 @pytest.fixture

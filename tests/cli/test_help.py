@@ -75,6 +75,28 @@ def test_help_imports_nothing_heavier_than_click(tmp_path: Path) -> None:
     assert imported("--help", folder=tmp_path, home=tmp_path) & HEAVY_FOR_HELP == set()
 
 
+def cpu_s(*args: str, folder: Path) -> float:
+    """The least CPU time of several runs of `orch ARGS`: what it needs when nothing disturbs it."""
+    environment = {**os.environ, "ORCH_HOME": str(folder), "DOCKER_HOST": f"unix://{folder}/no.sock"}
+    spent = []
+    for _ in range(5):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "orchestrator", *args],
+            cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        spent.append(usage.ru_utime + usage.ru_stime)
+    return min(spent)
+
+
+@pytest.mark.parametrize(("args", "budget_s"), [(["--help"], 0.1), (["up", "--help"], 0.1), (["ps"], 0.2)])
+def test_what_a_person_types_all_day_is_cheap(tmp_path: Path, args: list[str], budget_s: float) -> None:
+    (tmp_path / "compose.yaml").write_text("services: {web: {image: web}}\n")
+
+    assert cpu_s(*args, folder=tmp_path) < budget_s
+
+
 def test_ps_imports_no_graph_and_no_terminal_drawing(tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text("services: {web: {image: web}}\n")
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import pty
-import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.cli.terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
 ORCH = [sys.executable, str(Path(__file__).with_name("in_memory.py"))]
@@ -92,27 +91,11 @@ def test_a_reader_that_goes_away_is_no_error(folder: Path, args: list[str]) -> N
 
 def on_a_terminal(folder: Path, *args: str, answer: str = "", **more: str) -> tuple[int, str]:
     """The exit code and all that a terminal of 80 columns shows; `answer` is typed at the first question."""
-    pid, fd = pty.fork()
-    if pid == 0:  # the child
-        os.chdir(folder)
-        os.execve(ORCH[0], [*ORCH, *args], environment(folder, COLUMNS="80", LINES="24", **more))
-    shown, deadline = b"", time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if not select.select([fd], [], [], 1)[0]:
-            continue
-        try:
-            shown += os.read(fd, 65536)
-        except OSError:  # Linux: the other end is closed
-            break
-        if answer and b"[y/N]" in shown:
-            time.sleep(0.3)  # nobody answers within the microseconds between the question and the read
-            os.write(fd, answer.encode())
-            answer = ""
-    else:
-        os.kill(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
-    os.close(fd)
-    return os.waitstatus_to_exitcode(status), shown.decode()
+    with Terminal([*ORCH, *args], folder, environment(folder, COLUMNS="80", LINES="24", **more)) as terminal:
+        if answer:
+            terminal.wait_for("[y/N]")
+            terminal.type(answer)
+        return terminal.ended()
 
 
 def test_a_terminal_shows_a_line_per_service_that_changes_in_place(folder: Path) -> None:
