@@ -15,7 +15,7 @@ from orchestrator.spec import canonical, consistency, extends, merge, normalise,
 from orchestrator.spec.interpolate import Warn, interpolated
 from orchestrator.spec.project import read_env_files, shown
 from orchestrator.spec.schema import PROJECT
-from orchestrator.spec.tree import At, Map, Seq
+from orchestrator.spec.tree import At, Map, Override, Reset, Seq
 
 _INCLUDED = ("services", "volumes", "networks", "secrets", "configs", "models")
 
@@ -45,7 +45,7 @@ class Assembler:
         for file in files:
             for document in self.documents(file):
                 tree = self._add(tree, document, file)
-        if not tree:
+        if not tree and not self._included:
             raise BadYaml("the stack file is empty", where=shown(str(files[0]), self._cwd), fix="add services")
         normalise.set_defaults(tree)
         raise_all(list(consistency.check_values(tree)))
@@ -89,7 +89,9 @@ class Assembler:
 
     def _extend(self, layer: Map, file: Path) -> None:
         services = layer.get("services")
-        if services is None:
+        if isinstance(services, Override):
+            services = services.value
+        if services is None or isinstance(services, Reset):
             return
         if not isinstance(services, Map):
             raise BadValue("services must be a mapping", where=str(layer.place("services")))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestrator.errors import BadValue, SpecError
-from orchestrator.spec import mounts, ports, words
+from orchestrator.spec import mounts, ports
 from orchestrator.spec.merge import as_list, bare_dependency, context_map, names_as_map
 from orchestrator.spec.scalars import text
 from orchestrator.spec.shape import Rule, Shape
@@ -130,28 +130,15 @@ def _words(value: Any, at: At) -> Any:
     return value if value is None else as_list(value, at)
 
 
-def _command(value: Any, at: At) -> Any:
-    if not isinstance(value, str):
+def _nameservers(value: Any, at: At) -> Any:
+    """As words, blank ones left out."""
+    if value is None:
         return value
-    try:
-        parts, _rest = words.split(value)
-    except ValueError as error:
-        raise _Bad(value, at, str(error)) from error
     result = Seq(at)
-    for part in parts:
-        result.push(part, at)
+    for item, place in as_list(value, at).entries():
+        if item:
+            result.push(item, place)
     return result
-
-
-def _test(value: Any, at: At) -> Any:
-    if isinstance(value, str):
-        result = Seq(at)
-        result.push("CMD-SHELL", at)
-        result.push(value, at)
-        return result
-    if value and value[0] not in ("NONE", "CMD", "CMD-SHELL"):
-        raise _Bad(value[0], value.place(0), "a check begins with NONE, CMD or CMD-SHELL")
-    return value
 
 
 def _dependencies(value: Any, _at: At) -> Any:
@@ -202,8 +189,7 @@ TRANSFORMERS: dict[Rule, Transformer] = {
     Rule.BUILD_SECRETS: _items(lambda name: {"source": name}),
     Rule.ENV_FILES: _env_files,
     Rule.WORDS: _words,
-    Rule.COMMAND: _command,
-    Rule.TEST: _test,
+    Rule.NAMESERVERS: _nameservers,
     Rule.DEPENDENCIES: _dependencies,
     Rule.ATTACHMENTS: _by_name,
     Rule.MODELS: _by_name,

@@ -13,7 +13,7 @@ from orchestrator.errors import BadValue, SpecError
 from orchestrator.spec import sizes
 from orchestrator.spec.normalise import SERVICE_PREFIX
 from orchestrator.spec.paths import maps
-from orchestrator.spec.tree import At, Map
+from orchestrator.spec.tree import At, Map, Seq
 
 
 def check_values(tree: Map) -> Iterator[SpecError]:
@@ -38,7 +38,7 @@ def _check_source(name: str, entry: Map, sources: tuple[str, ...]) -> Iterator[S
     given = [source for source in sources if source in entry]
     if len(given) > 1:
         yield BadValue(f"{name} has more than one of {', '.join(given)}", where=str(entry.place(given[1])))
-    if not given and not entry.get("external") and "driver" not in entry:
+    if not given and "external" not in entry and "driver" not in entry:
         yield BadValue(f"{name} has no source", where=str(entry.at), fix=f"give it one of {', '.join(sources)}")
 
 
@@ -69,7 +69,7 @@ def check(project: Map, inactive: Iterable[str]) -> list[SpecError]:
     """All that does not hold together, in the order of the services. `project` is as printed."""
     checker = _Checker(project, frozenset(inactive))
     errors = [error for name in project.get("services", ()) for error in checker.service(name)]
-    return [*errors, *checker.names()]
+    return [*errors, *checker.names(), *checker.secrets()]
 
 
 class _Checker:
@@ -96,6 +96,11 @@ class _Checker:
         build = service.get("build") or Map()
         if build.get("dockerfile") and build.get("dockerfile_inline"):
             yield self._fail(name, "has both dockerfile and dockerfile_inline", build.place("dockerfile"))
+        for key, context in (build.get("additional_contexts") or Map()).items():
+            other = context.removeprefix(SERVICE_PREFIX)
+            if context.startswith(SERVICE_PREFIX) and not (self._services.get(other) or Map()).get("build"):
+                what = f'builds from service "{other}", which is not built'
+                yield self._fail(name, what, build["additional_contexts"].place(key))
         platform, platforms = service.get("platform"), build.get("platforms")
         if platform and platforms and platform not in platforms:
             yield self._fail(name, f'runs on "{platform}", which build.platforms lacks', service.place("platform"))
@@ -146,14 +151,16 @@ class _Checker:
             if kind == "volume" and source and source not in (self._project.get("volumes") or ()):
                 yield self._fail(name, f'uses volume "{source}", which is not defined', mount.at,
                                  f'add "{source}:" under volumes, or write "./{source}" for a folder')  # fmt: skip
-            if kind == "bind" and not source:
+            if kind == "bind" and "source" not in mount:
                 yield self._fail(name, "has a bind mount without source", mount.at)
             if target in targets:
                 yield self._fail(name, f'mounts "{target}" twice', mount.at, f"the other one is at {targets[target]}")
             targets[target] = mount.at
-        for tmpfs in service.get("tmpfs") or ():
-            if tmpfs.split(":")[0] in targets:
-                yield self._fail(name, f'mounts "{tmpfs.split(":")[0]}" twice', service.place("tmpfs"))
+        for tmpfs, at in (service.get("tmpfs") or Seq()).entries():
+            target = tmpfs.split(":")[0]
+            if target in targets:
+                yield self._fail(name, f'mounts "{target}" twice', at, f"the other one is at {targets[target]}")
+            targets[target] = at
 
     def _amounts(self, name: str, service: Map) -> Iterator[SpecError]:
         deploy = service.get("deploy") or Map()
@@ -185,6 +192,12 @@ class _Checker:
         for rule in maps(develop.get("watch")):
             if rule.get("action") not in ("rebuild", "restart") and not rule.get("target"):
                 yield self._fail(name, f'watches with "{rule.get("action")}" and no target', rule.at)
+
+    def secrets(self) -> Iterator[SpecError]:
+        """Secrets that nothing fills."""
+        for key, secret in (self._project.get("secrets") or Map()).items():
+            if not secret.get("external") and not secret.get("file") and not secret.get("environment"):
+                yield BadValue(f'secret "{key}" has no source', where=str(secret.at), fix="use `file` or `environment`")
 
     def names(self) -> Iterator[SpecError]:
         """Container names that two services want."""

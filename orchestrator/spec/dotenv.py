@@ -30,25 +30,23 @@ def parse(
     known:  variables of earlier files, seen inside `${...}`.
     Raises BadValue with file:line.
     """
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadValue("the file is no UTF-8 text", where=file, why=str(error)) from error
+    text = content.decode("utf-8-sig", "replace")
     return _Parser(text.replace("\r\n", "\n"), file, lookup, warn, dict(known or {})).parse()
 
 
-def parse_raw(content: bytes, file: str) -> dict[str, str]:
-    """`format: raw`: each line is KEY=value, taken as it is."""
+def parse_raw(content: bytes, file: str, lookup: Lookup) -> dict[str, str]:
+    """`format: raw`: each line is KEY=value, taken as it is; a bare KEY takes the value from outside."""
     found = {}
-    for number, line in enumerate(content.decode("utf-8-sig", "replace").splitlines(), 1):
-        if not line.strip() or line.lstrip().startswith("#"):
+    for number, line in enumerate(content.decode("utf-8-sig", "replace").split("\n"), 1):
+        line = line.removesuffix("\r").lstrip()
+        if not line or line.startswith("#"):
             continue
-        key, separator, value = line.lstrip().partition("=")
-        if not separator:
-            continue
-        if not key or any(c.isspace() for c in key):
-            raise BadValue(f'"{key}" is no name of a variable', where=f"{file}:{number}")
-        found[key] = value
+        key, separator, value = line.partition("=")
+        if not key or any(character.isspace() for character in key):
+            raise BadValue(f'"{key}" is no name of a variable', where=f"{file}:{number}", fix="write KEY=value")
+        outside = value if separator else lookup(key)
+        if outside is not None:
+            found[key] = outside
     return found
 
 
@@ -133,4 +131,6 @@ class _Parser:
 
 def _unescape(found: re.Match[str]) -> str:
     body = found.group()[1:]
-    return chr(int(body, 8) & 0xFF) if body[0] == "0" else _ESCAPES[body]
+    if body[0] != "0":
+        return _ESCAPES[body]
+    return chr(int(body, 8) & 0xFF) if len(body) == 4 else "\\" + body[1:]

@@ -23,7 +23,7 @@ def resolve(tree: Map, env: Mapping[str, str], cwd: str, warn: Warn) -> None:
         if service.get("env_file"):
             _read_variables(service, env, cwd, warn)
         if service.get("label_file"):
-            _read_labels(service, env, cwd, warn)
+            _read_labels(service, cwd, warn)
 
 
 def _read_variables(service: Map, env: Mapping[str, str], cwd: str, warn: Warn) -> None:
@@ -60,18 +60,18 @@ def _content(entry: Map, cwd: str, where: str) -> bytes | None:
 def _parsed(entry: Map, content: bytes, cwd: str, lookup: dotenv.Lookup, warn: Warn, known: Map) -> dict[str, str]:
     file, kind = shown(entry["path"], cwd), entry.get("format", "")
     if kind == "raw":
-        return dotenv.parse_raw(content, file)
+        return dotenv.parse_raw(content, file, lookup)
     if kind:
         raise BadValue(f'"{kind}" is no format of an env file', where=str(entry.place("format")), fix='use "raw"')
     return dotenv.parse(content, file, lookup, warn, known)
 
 
-def _read_labels(service: Map, env: Mapping[str, str], cwd: str, warn: Warn) -> None:
+def _read_labels(service: Map, cwd: str, warn: Warn) -> None:
     own: Map = service.get("labels") or Map(service.place("label_file"))
     merged = Map(own.at)
     for path, at in service["label_file"].entries():
         content = source.read(Path(path), shown(path, cwd), str(at))
-        for key, value in dotenv.parse(content, shown(path, cwd), env.get, warn, merged).items():
+        for key, value in dotenv.parse(content, shown(path, cwd), lambda _name: None, warn, merged).items():
             merged.put(key, value, at)
     for key, value in own.items():
         merged.put(key, value, own.place(key))

@@ -42,7 +42,7 @@ def _extended(layer: Layer, name: str, chain: tuple[tuple[str, str], ...], done:
         raise BadValue(f'service "{name}" extends itself', where=str(service.place("extends")), why=loop)
     base = _base(layer, name, service, (*chain, step), done)
     if base is None:
-        return service
+        return service  # as in Docker Compose, a service that extends nothing keeps saying so
     base = merge.stripped(base)
     merge.reset(base, service)
     result = merge.merge_maps(clone(base), service, SERVICE, f"services.{name}")

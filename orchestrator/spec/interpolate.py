@@ -6,6 +6,7 @@ or a boolean, so that `privileged: "${P:-no}"` is a boolean. Source: Compose Spe
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -150,6 +151,8 @@ class _Walk:
             return self._map(value, shape)
         if isinstance(value, Seq):
             return self._seq(value, shape)
+        if isinstance(value, float) and not math.isfinite(value):
+            self._errors.append(BadValue(f"{value} can't stand in a stack file", where=str(at)))
         if isinstance(value, Override):
             return Override(self.value(value.value, shape, at))
         return value

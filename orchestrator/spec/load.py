@@ -19,7 +19,7 @@ from orchestrator.spec.interpolate import Warn, substitute
 from orchestrator.spec.printed import printed
 from orchestrator.spec.project import Project, Request
 from orchestrator.spec.schema import PROJECT
-from orchestrator.spec.tree import Map, plain
+from orchestrator.spec.tree import Map, Override, plain
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +53,7 @@ def read(request: Request) -> Read:
     assembler = Assembler(env, found.directory, found.cwd, warn)
     name = env["COMPOSE_PROJECT_NAME"] = _name(found, assembler, warn)
     if not name:
-        raise BadValue("the stack has no name", why="its folder's name holds no letter or digit", fix="use -p NAME")
+        raise _nameless()
     tree = assembler.assemble(found.files)
     normalise.normalise(tree, name, env.get)
     tree.put("name", name)
@@ -75,9 +75,16 @@ def _name(found: Project, assembler: Assembler, warn: Warn) -> str:
     for file in found.files:
         for document in assembler.documents(file):
             value = document.get("name") if isinstance(document, Map) else None
+            value = value.value if isinstance(value, Override) else value
             if isinstance(value, str) and value:
                 written = substitute(value, found.env.get, warn, document.place("name"))
-    return project.usable_name(written) or found.fallback
+                if not (written := project.usable_name(written)):
+                    raise _nameless(str(document.place("name")))
+    return written or found.fallback
+
+
+def _nameless(where: str = "") -> BadValue:
+    return BadValue("the stack has no name", where=where, why="no letter or digit is left of it", fix="use -p NAME")
 
 
 def _select(tree: Map, profiles: Iterable[str]) -> list[str]:
@@ -117,16 +124,28 @@ def as_compose(tree: Map) -> dict[str, Any]:
         if key not in top and key != "models":
             rest[key] = value
     shown: dict[str, Any] = _doubled(plain(_without_extensions(rest, PROJECT)))
-    for service in shown.get("services", {}).values():
+    for service in shown.setdefault("services", {}).values():
         service.pop("env_file", None)
+        for hook in service.get("pre_start", ()):
+            hook.setdefault("command", None)
+            hook.setdefault("entrypoint", None)
         service.setdefault("command", None)
         service.setdefault("entrypoint", None)
+        if isinstance(service.get("blkio_config"), dict):
+            _capitalise(service["blkio_config"])
         if isinstance(service.get("deploy"), dict):
             service["deploy"].setdefault("placement", {})
             service["deploy"].setdefault("resources", {})
     for network in shown.get("networks", {}).values():
         network.setdefault("ipam", {})
     return {**shown, **top}
+
+
+def _capitalise(blkio: dict[str, Any]) -> None:
+    """Docker Compose prints `Path`, `Rate` and `Weight` here, in its JSON only."""
+    for key, limits in blkio.items():
+        if isinstance(limits, list):
+            blkio[key] = [{name.capitalize(): value for name, value in limit.items()} for limit in limits]
 
 
 def _without_extensions(value: Any, shape: Any) -> Any:

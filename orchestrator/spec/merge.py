@@ -85,13 +85,14 @@ def _replaced(_base: Any, over: Any, _shape: Shape, _where: Where) -> Any:
     return over
 
 
-def _by_key(base: Any, over: Any, shape: Shape, where: Where) -> Any:
-    """List and map form mix: both become a map."""
+def _by_key(base: Any, over: Any, _shape: Shape, _where: Where) -> Any:
+    """List and map form mix: both become a map; a null is a value."""
     if over is None or base is None:
         return base if over is None else over
-    if isinstance(base, Seq):
-        over = stripped(over)
-    return merge_maps(as_map(base), as_map(over), shape, where.path)
+    result = as_map(base)
+    for key, value in as_map(over).items():
+        result.put(key, value, over.place(key) if isinstance(over, Map) else over.at)
+    return result
 
 
 def as_map(value: Any) -> Map:
@@ -193,15 +194,10 @@ def _hosts(base: Any, over: Any, _shape: Shape, _where: Where) -> Any:
 
 
 def hosts_list(value: Any) -> Seq:
-    """`{host: [ip, ip]}` as `["host=ip", "host=ip"]`; a list is itself, with `=` between name and address."""
-    result = Seq(value.at)
+    """`{host: [ip, ip]}` as `["host=ip", "host=ip"]`; a list is itself."""
     if isinstance(value, Seq):
-        for item, at in value.entries():
-            host, separator, address = text(item).partition("=")
-            if not separator:
-                host, separator, address = text(item).partition(":")
-            result.push(f"{host}{'=' if separator else ''}{address}", at)
-        return result
+        return value
+    result = Seq(value.at)
     for host, addresses in value.items():
         for address in addresses if isinstance(addresses, Seq) else [addresses]:
             result.push(f"{host}={text(address)}", value.place(host))
@@ -209,7 +205,7 @@ def hosts_list(value: Any) -> Seq:
 
 
 def _pools(base: Any, over: Any, shape: Shape, where: Where) -> Any:
-    """Pools merge by subnet. As in Docker Compose, only the later file's pools stay."""
+    """Pools merge by subnet. As in Docker Compose, a pool that the later file does not name is lost."""
     if not isinstance(base, Seq) or not isinstance(over, Seq) or not base:
         return base if over is None else over
     result = Seq(over.at)
@@ -227,6 +223,7 @@ RULES: dict[Rule, Merger] = {
     Rule.VARIABLES: _by_key,
     Rule.LABELS: _by_key,
     Rule.WORDS: _words,
+    Rule.NAMESERVERS: _words,
     Rule.ENV_FILES: _words,
     Rule.DEPENDENCIES: _dependencies,
     Rule.ATTACHMENTS: _names,

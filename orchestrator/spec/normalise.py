@@ -9,11 +9,14 @@ from typing import Any
 
 from orchestrator.spec.canonical import as_tree
 from orchestrator.spec.interpolate import Lookup
+from orchestrator.spec.merge import merge_maps
 from orchestrator.spec.mounts import clean
 from orchestrator.spec.paths import maps
-from orchestrator.spec.tree import At, Map, Seq
+from orchestrator.spec.schema import SERVICE
+from orchestrator.spec.tree import At, Map, Seq, clone
 
 SERVICE_PREFIX = "service:"
+SERVICE_NETWORKS = SERVICE.child("networks")
 SHARED = ("network_mode", "ipc", "pid", "uts", "cgroup")
 """Keys that may name another service whose namespace is shared."""
 
@@ -46,7 +49,7 @@ def _default_devices(service: Map) -> None:
 
 
 def _default(holder: Map, key: str, value: Any) -> None:
-    if holder.get(key) is None or holder.get(key) == "":
+    if holder.get(key) is None:
         holder.put(key, value, holder.at)
 
 
@@ -77,7 +80,7 @@ def normalise(tree: Map, project: str, lookup: Lookup) -> None:
 
 
 def _normalise_service(service: Map, at: At, lookup: Lookup) -> None:
-    if not service.get("networks") and not service.get("network_mode") and not service.get("provider"):
+    if not service.get("networks") and "network_mode" not in service and not service.get("provider"):
         service.put("networks", as_tree({"default": None}, at), at)
     if service.get("pull_policy") == "if_not_present":
         service["pull_policy"] = "missing"
@@ -88,10 +91,19 @@ def _normalise_service(service: Map, at: At, lookup: Lookup) -> None:
             mount["target"] = clean(mount["target"])
     _imply_dependencies(service, at)
     _copy_scale(service)
-    image = service.get("image")
     for hook in maps(service.get("pre_start")):
-        if image and not hook.get("image"):
-            hook.put("image", image, hook.at)
+        _complete_hook(hook, service)
+
+
+def _complete_hook(hook: Map, service: Map) -> None:
+    """A container that runs before the service has its image and its networks."""
+    if service.get("image") and hook.get("image") is None:
+        hook.put("image", service["image"], hook.at)
+    if service.get("network_mode"):
+        hook.setdefault("network_mode", service["network_mode"])
+    elif isinstance(networks := service.get("networks"), Map):
+        own = hook.get("networks")
+        hook["networks"] = merge_maps(clone(networks), own if isinstance(own, Map) else Map(hook.at), SERVICE_NETWORKS)
 
 
 def _resolve_arguments(build: Map, lookup: Lookup) -> None:
@@ -136,14 +148,8 @@ def _implied(service: Map) -> list[tuple[str, At, bool]]:
 
 
 def _copy_scale(service: Map) -> None:
-    scale = service.get("scale")
-    if scale is None:
-        return
-    deploy = service.get("deploy")
-    if not isinstance(deploy, Map):
-        deploy = Map(service.place("scale"))
-        service.put("deploy", deploy, service.place("scale"))
-    if deploy.get("replicas") is None:
+    scale, deploy = service.get("scale"), service.get("deploy")
+    if scale is not None and isinstance(deploy, Map) and deploy.get("replicas") is None:
         deploy.put("replicas", scale, service.place("scale"))
 
 
@@ -154,7 +160,7 @@ def _name_resources(resources: Any, project: str) -> None:
         if resource is None:
             resource = Map(resources.place(key))
             resources[key] = resource
-        if not resource.get("name"):
+        if resource.get("name") is None:
             resource.put("name", key if resource.get("external") else f"{project}_{key}", resource.at)
 
 

@@ -40,7 +40,8 @@ class Folder:
 
     def real(self, path: str) -> str:
         """A watched path: symbolic links are followed."""
-        return os.path.realpath(self.absolute(path))
+        absolute = self.absolute(path)
+        return os.path.realpath(absolute) if os.path.exists(absolute) else absolute
 
 
 def resolve(tree: Map, folder: Folder) -> None:
@@ -61,6 +62,8 @@ def resolve_service(service: Map, folder: Folder) -> None:
     if isinstance(build := service.get("build"), Map):
         _change(build, "context", folder.context)
         _resolve_contexts(build.get("additional_contexts"), folder)
+    if isinstance(extends := service.get("extends"), Map):
+        _change(extends, "file", folder.absolute)
     for env_file in maps(service.get("env_file")):
         _change(env_file, "path", folder.absolute)
     if isinstance(labels := service.get("label_file"), Seq):
@@ -68,6 +71,8 @@ def resolve_service(service: Map, folder: Folder) -> None:
     for mount in maps(service.get("volumes")):
         if mount.get("type") == "bind":
             _change(mount, "source", folder.source)
+    for hook in maps(service.get("pre_start")):
+        resolve_service(hook, folder)
     if isinstance(develop := service.get("develop"), Map):
         for rule in maps(develop.get("watch")):
             _change(rule, "path", folder.real)
@@ -90,5 +95,5 @@ def maps(value: Any) -> list[Map]:
 
 
 def _change(holder: Map, key: str, change: Resolve) -> None:
-    if isinstance(value := holder.get(key), str) and value:
+    if isinstance(value := holder.get(key), str):
         holder[key] = change(value)

@@ -28,6 +28,8 @@ def parse(spec: str) -> list[PublishedPort]:
     address, host, container = _parts(spec)
     container, protocol = _protocol(container)
     targets = _range(container, "container port")
+    if not targets[0]:
+        raise ValueError("a container has no port 0")
     published = _published(host, targets)
     host_ip = _host_ip(address)
     ports = [PublishedPort(target, text, host_ip, protocol) for target, text in zip(targets, published, strict=True)]
@@ -43,7 +45,7 @@ def _parts(spec: str) -> tuple[str, str, str]:
 
 def _protocol(container: str) -> tuple[str, str]:
     port, _, protocol = container.partition("/")
-    protocol = protocol.split("/")[0].lower() or "tcp"
+    protocol = protocol.lower() or "tcp"
     if protocol not in _PROTOCOLS:
         raise ValueError(f'"{protocol}" is no protocol: tcp, udp or sctp')
     return port, protocol
@@ -81,6 +83,8 @@ def _host_ip(address: str) -> str:
     if not bare:
         return ""
     try:
+        if "%" in bare:
+            raise ValueError("an address of a port has no zone")
         ipaddress.ip_address(bare)
     except ValueError as error:
         raise ValueError(f'"{address}" is no IP address') from error

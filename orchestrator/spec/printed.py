@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestrator.errors import BadValue, SpecError
-from orchestrator.spec import duration, sizes
+from orchestrator.spec import duration, sizes, words
 from orchestrator.spec.merge import as_list, as_map, hosts_list
 from orchestrator.spec.scalars import text
 from orchestrator.spec.shape import ANYTHING, Form, Rule, Shape
@@ -18,8 +18,6 @@ from orchestrator.spec.tree import At, Map, Seq, clone
 
 DROP = object()
 """What is not printed."""
-
-_ZEROS: tuple[object, ...] = ("", 0, "0", "0s", False, 0.0)
 
 
 def printed(value: Any, shape: Shape, at: At, errors: list[SpecError]) -> Any:
@@ -41,20 +39,20 @@ def _by_type(value: Any, shape: Shape, at: At, errors: list[SpecError]) -> Any:
     return _scalar(value, shape, at, errors)
 
 
-def _map(value: Map, shape: Shape, errors: list[SpecError]) -> Map:
+def _map(value: Map, shape: Shape, errors: list[SpecError]) -> Any:
     result = Map(value.at)
     for key, entry in value.items():
         at = value.place(key)
         new = printed(entry, shape.child(key), at, errors)
         if new is not DROP:
             result.put(key, new, at)
-    return result
+    return result if result or shape.fields is not None else DROP
 
 
 def _seq(value: Seq, shape: Shape, errors: list[SpecError]) -> Seq:
     result, items = Seq(value.at), shape.items or ANYTHING
     for entry, at in value.entries():
-        new = _by_type(entry, items, at, errors)
+        new = printed(entry, items, at, errors)
         result.push("" if new is DROP else new, at)
     return result
 
@@ -65,7 +63,7 @@ def _scalar(value: Any, shape: Shape, at: At, errors: list[SpecError]) -> Any:
     except ValueError as error:
         errors.append(BadValue(str(error), where=str(at)))
         return DROP
-    return DROP if not shape.keep and new in _ZEROS and shape.form is not Form.AS_IS else new
+    return DROP if not shape.keep and new == _ZEROS.get(shape.form, DROP) else new
 
 
 def _duration(value: Any) -> str:
@@ -77,6 +75,8 @@ def _bytes(value: Any) -> str:
 
 
 def _mode(value: Any) -> str:
+    if isinstance(value, float):
+        raise ValueError(f"{value} is no file mode")
     if isinstance(value, str):
         if not value or not all(digit in "01234567" for digit in value):
             raise ValueError(f'"{value}" is no file mode, write it in octal: "0440"')
@@ -98,6 +98,17 @@ def _count(value: Any) -> int:
         raise ValueError(f'"{value}" must be an integer, without quotes')
     return int(value)
 
+
+_ZEROS: dict[Form, Any] = {
+    Form.TEXT: "",
+    Form.INTEGER: 0,
+    Form.NUMBER: 0.0,
+    Form.BOOLEAN: False,
+    Form.DURATION: "0s",
+    Form.BYTES: "0",
+    Form.COUNT: 0,
+}
+"""What is left out, unless the schema keeps it. Source: Go's omitempty."""
 
 FORMS: dict[Form, Callable[[Any], Any]] = {
     Form.AS_IS: lambda value: value,
@@ -129,14 +140,40 @@ def _variables(value: Any, _shape: Shape, _at: At, errors: list[SpecError]) -> A
     source, result = as_map(value), Map(value.at)
     for key, entry in source.items():
         at = source.place(key)
-        if key != key.strip() or not key:
+        if key != key.rstrip():
             errors.append(BadValue(f'"{key}" is no name of a variable', where=str(at), fix="remove the blank"))
         result.put(key, None if entry is None else text(entry), at)
     return result or DROP
 
 
-def _command(value: Any, shape: Shape, _at: At, errors: list[SpecError]) -> Any:
-    return _seq(value, shape, errors) if isinstance(value, Seq) else None
+def _command(value: Any, shape: Shape, at: At, errors: list[SpecError]) -> Any:
+    """A list of words, or None; a text is split as a shell would."""
+    if not isinstance(value, str):
+        return _seq(value, shape, errors) if isinstance(value, Seq) else None
+    try:
+        return _seq_of(words.split(value)[0], at)
+    except ValueError as error:
+        errors.append(BadValue(f'"{value}" is no command line', where=str(at), why=str(error)))
+        return None
+
+
+def _seq_of(items: list[str], at: At) -> Seq:
+    result = Seq(at)
+    for item in items:
+        result.push(item, at)
+    return result
+
+
+def _test(value: Any, shape: Shape, at: At, errors: list[SpecError]) -> Any:
+    """A text runs in a shell; a list says by its first item how it runs."""
+    if isinstance(value, str):
+        return _seq_of(["CMD-SHELL", value], at)
+    if not isinstance(value, Seq) or not value:
+        return DROP
+    if value[0] not in ("NONE", "CMD", "CMD-SHELL"):
+        what = f'"{value[0]}" is no kind of check'
+        errors.append(BadValue(what, where=str(value.place(0)), fix="begin with NONE, CMD or CMD-SHELL"))
+    return _seq(value, shape, errors)
 
 
 def _hosts(value: Any, _shape: Shape, _at: At, errors: list[SpecError]) -> Any:
@@ -144,7 +181,7 @@ def _hosts(value: Any, _shape: Shape, _at: At, errors: list[SpecError]) -> Any:
         return DROP
     found: list[tuple[str, At]] = []
     for entry, at in hosts_list(value).entries():
-        host, separator, addresses = entry.partition("=")
+        host, separator, addresses = entry.partition("=" if "=" in entry else ":")
         if not separator:
             errors.append(BadValue(f'"{entry}" names no address', where=str(at), fix="write host=address"))
         for address in addresses.split(","):
@@ -156,8 +193,10 @@ def _hosts(value: Any, _shape: Shape, _at: At, errors: list[SpecError]) -> Any:
     return result or DROP
 
 
-def _ulimit(value: Any, shape: Shape, _at: At, errors: list[SpecError]) -> Any:
-    return _map(value, shape, errors) if isinstance(value, Map) else int(value)
+def _ulimit(value: Any, shape: Shape, at: At, errors: list[SpecError]) -> Any:
+    if isinstance(value, Map):
+        return _map(value, shape, errors)
+    return int(value) or Map(at)
 
 
 def _attachments(value: Any, shape: Shape, _at: At, errors: list[SpecError]) -> Any:
@@ -177,10 +216,12 @@ def _exposed(value: Any, _shape: Shape, _at: At, _errors: list[SpecError]) -> An
     return result or DROP
 
 
-def _ssh(value: Any, _shape: Shape, _at: At, _errors: list[SpecError]) -> Any:
-    """A list of `id` and `id=path`."""
+def _ssh(value: Any, _shape: Shape, _at: At, errors: list[SpecError]) -> Any:
+    """A list of `default` and `id=path`."""
     source, result = as_map(value), Seq(value.at)
     for key, entry in source.items():
+        if isinstance(value, Seq) and entry is None and key != "default":
+            errors.append(BadValue(f'"{key}" names no socket or key', where=str(source.place(key)), fix="id=PATH"))
         result.push(key if not entry else f"{key}={text(entry)}", source.place(key))
     return result or DROP
 
@@ -189,11 +230,32 @@ def _gpus(value: Any, shape: Shape, _at: At, errors: list[SpecError]) -> Any:
     return _seq(as_list(value), shape, errors) or DROP
 
 
+def _opt_out(value: Any, _shape: Shape, _at: At, _errors: list[SpecError]) -> Any:
+    """What is true anyway is printed only when it is not."""
+    return False if value is False else DROP
+
+
+def _listed(value: Any, shape: Shape, at: At, errors: list[SpecError]) -> Any:
+    items = shape.items or ANYTHING
+    return _seq(as_list(value, at), Shape(items=items), errors)
+
+
+def _watch(value: Any, shape: Shape, _at: At, errors: list[SpecError]) -> Any:
+    """Each rule shows what it runs, also nothing."""
+    result = _map(value, shape, errors)
+    if "exec" not in result:
+        result.put("exec", Map(result.at), result.at)
+    if "command" not in result["exec"]:
+        result["exec"].put("command", None, result.at)
+    return result
+
+
 SPECIALS: dict[Rule, Callable[[Any, Shape, At, list[SpecError]], Any]] = {
     Rule.LABELS: _strings,
     Rule.OPTIONS: _strings,
     Rule.VARIABLES: _variables,
     Rule.COMMAND: _command,
+    Rule.TEST: _test,
     Rule.HOSTS: _hosts,
     Rule.ULIMIT: _ulimit,
     Rule.ATTACHMENTS: _attachments,
@@ -201,4 +263,7 @@ SPECIALS: dict[Rule, Callable[[Any, Shape, At, list[SpecError]], Any]] = {
     Rule.EXPOSED: _exposed,
     Rule.SSH: _ssh,
     Rule.GPUS: _gpus,
+    Rule.LISTED: _listed,
+    Rule.OPT_OUT: _opt_out,
+    Rule.WATCH: _watch,
 }

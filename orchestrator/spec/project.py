@@ -91,10 +91,19 @@ def _with_env_files(request: Request, env: dict[str, str], directory: str, cwd: 
     """`env` and below it what the env files say; later files win."""
     names = request.env_files or tuple(filter(None, request.env.get("COMPOSE_ENV_FILES", "").split(",")))
     paths = [os.path.join(cwd, name.strip()) for name in names]
-    if not paths and env.get("COMPOSE_DISABLE_ENV_FILE", "").lower() not in ("1", "t", "true"):
+    if not paths and not _is_disabled(env.get("COMPOSE_DISABLE_ENV_FILE", "")):
         default = os.path.join(directory, ".env")
         paths = [default] if os.path.isfile(default) else []
     return {**read_env_files(paths, env, cwd, warn), **env}
+
+
+def _is_disabled(word: str) -> bool:
+    """Source: Go's ParseBool."""
+    if word in ("", "0", "f", "F", "false", "False", "FALSE"):
+        return False
+    if word in ("1", "t", "T", "true", "True", "TRUE"):
+        return True
+    raise BadValue(f'"{word}" is no boolean', where="COMPOSE_DISABLE_ENV_FILE", fix="set it to true or false")
 
 
 def read_env_files(paths: list[str], env: Mapping[str, str], cwd: str, warn: Warn, where: str = "") -> dict[str, str]:

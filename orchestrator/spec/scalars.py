@@ -29,7 +29,8 @@ _INTEGER = re.compile(r"[-+]?(?:0[bB][01]+|0[oO]?[0-7]+|0[xX][0-9a-fA-F]+|[1-9][
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z").match
 _DATE = re.compile(
     r"(\d{4})-(\d{1,2})-(\d{1,2})"
-    r"(?:(?:[Tt]|[ \t]+)(\d{1,2}):(\d{2}):(\d{2})(?:\.(\d+))?[ \t]*(Z|[-+]\d{1,2}(?::?\d{2})?)?)?\Z"
+    r"(?:(?:[Tt](?=.*(?:Z|[-+]\d\d:\d\d)\Z)| (?!.*[-+Z]))"
+    r"(\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.(\d+))?(Z|[-+]\d\d:\d\d)?)?\Z"
 ).match
 _BASES = {"x": 16, "b": 2, "o": 8}
 
@@ -90,9 +91,8 @@ def _timestamp(text: str) -> Timestamp | None:
 def _zone(text: str | None) -> timezone:
     if not text or text == "Z":
         return UTC
-    sign, digits = (-1 if text[0] == "-" else 1), text[1:].replace(":", "")
-    hours, minutes = (digits[:-2], digits[-2:]) if len(digits) > 2 else (digits, "0")
-    return timezone(sign * timedelta(hours=int(hours), minutes=int(minutes)))
+    span = timedelta(hours=int(text[1:3]), minutes=int(text[4:6]))
+    return timezone(-span if text[0] == "-" else span)
 
 
 def text(value: Any) -> str:

@@ -57,7 +57,7 @@ def _list(items: Shape, rule: Rule = Rule.PLAIN, *, distinct: bool = False) -> S
 
 TEXT = _text()
 FLAG = _boolean()
-SCALAR = Shape("string number boolean null")
+SCALAR = Shape("string number boolean null timestamp")
 OPTION = Shape("string number")
 DURATION = Shape("string", form=Form.DURATION, keep=True)
 SPAN = Shape("string", form=Form.DURATION)
@@ -72,10 +72,9 @@ HOSTS = Shape(
 )
 ULIMITS = Shape(
     "object",
-    keys="^[a-z]+$",
     values=_either(
         _record(
-            {"hard": _integer(keep=True), "soft": _integer(keep=True)},
+            {"hard": _integer(), "soft": _integer()},
             required=("soft", "hard"), rule=Rule.ULIMIT, cast=as_integer,
         ),
         "integer string",
@@ -90,7 +89,6 @@ _HOOK_FIELDS = {
     "environment": VARIABLES,
 }
 HOOK = _record(_HOOK_FIELDS, required=("command",))
-PRE_START = _record({**_HOOK_FIELDS, "image": TEXT, "per_replica": FLAG}, required=("command",))
 
 
 def _grants(rule: Rule) -> Shape:
@@ -135,7 +133,7 @@ BUILD = _either(
     "string",
 )
 
-_LIMIT = _record({"path": TEXT, "rate": Shape("integer string", form=Form.BYTES)}, is_open=False)
+_LIMIT = _record({"path": TEXT, "rate": Shape("integer string", form=Form.BYTES, keep=True)}, is_open=False)
 BLKIO = _record(
     {
         "device_read_bps": _list(_LIMIT),
@@ -173,12 +171,12 @@ DEVICE_REQUEST_FIELDS = {
     "driver": TEXT,
     "options": LABELS,
 }
-DEVICE_REQUESTS = _list(_record(DEVICE_REQUEST_FIELDS, one_of=("capabilities", "driver")))
+DEVICE_REQUESTS = _list(_record(DEVICE_REQUEST_FIELDS, required=("capabilities",)))
 GPUS = Shape("string array", items=_record(DEVICE_REQUEST_FIELDS), choices=("all",), rule=Rule.GPUS)
 
 _UPDATE = _record(
     {
-        "parallelism": _integer(keep=True),
+        "parallelism": _integer(keep=True, minimum=0),
         "delay": SPAN,
         "failure_action": TEXT,
         "monitor": SPAN,
@@ -187,8 +185,15 @@ _UPDATE = _record(
     }
 )
 _RESOURCE = {"cpus": _number(), "memory": Shape("string", form=Form.BYTES)}
+_AMOUNT = Shape("number string", form=Form.INTEGER, keep=True)
 _GENERIC = _list(
-    _record({"discrete_resource_spec": _record({"kind": TEXT, "value": Shape("number string", form=Form.INTEGER)})})
+    _record(
+        {
+            "discrete_resource_spec": _record(
+                {"kind": TEXT, "value": Shape("number string", form=Form.INTEGER, keep=True)}
+            )
+        }
+    )
 )
 DEPLOY = _record(
     {
@@ -205,7 +210,7 @@ DEPLOY = _record(
             }
         ),
         "restart_policy": _record(
-            {"condition": TEXT, "delay": DURATION, "max_attempts": _integer(keep=True), "window": DURATION}
+            {"condition": TEXT, "delay": DURATION, "max_attempts": _integer(keep=True, minimum=0), "window": DURATION}
         ),
         "placement": _record(
             {
@@ -232,6 +237,7 @@ DEVELOP = _record(
                     "initial_sync": FLAG,
                 },
                 required=("path", "action"),
+                rule=Rule.WATCH,
             )
         )
     },
@@ -250,7 +256,7 @@ HEALTHCHECK = _record(
     {
         "disable": FLAG,
         "interval": DURATION,
-        "retries": _integer("number string", keep=True),
+        "retries": _integer("number string", keep=True, minimum=0),
         "test": Shape("string array", items=TEXT, rule=Rule.TEST),
         "timeout": DURATION,
         "start_period": DURATION,
@@ -275,8 +281,8 @@ NETWORK_OF_SERVICE = _record(
         "link_local_ips": _strings(Rule.SET),
         "mac_address": TEXT,
         "driver_opts": OPTIONS,
-        "priority": _integer("number"),
-        "gw_priority": _integer("number"),
+        "priority": Shape("number", form=Form.INTEGER),
+        "gw_priority": Shape("number", form=Form.INTEGER),
     },
     nullable=True,
 )
@@ -307,7 +313,7 @@ MOUNT = _either(
             "bind": _record(
                 {
                     "propagation": TEXT,
-                    "create_host_path": _boolean(keep=True),
+                    "create_host_path": _boolean(keep=True, rule=Rule.OPT_OUT),
                     "recursive": _text(choices=("enabled", "disabled", "writable", "readonly")),
                     "selinux": _text(choices=("z", "Z")),
                 }
@@ -326,126 +332,143 @@ MOUNT = _either(
     "string",
 )
 
-SERVICE = _record(
-    {
-        "annotations": LABELS,
-        "attach": _boolean(keep=True),
-        "blkio_config": BLKIO,
-        "build": BUILD,
-        "cap_add": _strings(Rule.SET),
-        "cap_drop": _strings(Rule.SET),
-        "cgroup": _text(choices=("host", "private")),
-        "cgroup_parent": TEXT,
-        "command": COMMAND,
-        "configs": _grants(Rule.CONFIGS),
-        "container_name": _text(pattern="[a-zA-Z0-9][a-zA-Z0-9_.-]+"),
-        "cpu_count": _integer(minimum=0),
-        "cpu_percent": _integer(minimum=0, maximum=100),
-        "cpu_period": _integer("number string"),
-        "cpu_quota": _integer("number string"),
-        "cpu_rt_period": _integer("number string"),
-        "cpu_rt_runtime": _integer("number string"),
-        "cpu_shares": _integer("number string"),
-        "cpus": _number(),
-        "cpuset": TEXT,
-        "credential_spec": _record({"config": TEXT, "file": TEXT, "registry": TEXT}),
-        "depends_on": DEPENDS_ON,
-        "deploy": DEPLOY,
-        "develop": DEVELOP,
-        "device_cgroup_rules": _strings(),
-        "devices": _list(
-            _either(_record({"source": TEXT, "target": TEXT, "permissions": TEXT}, required=("source",)), "string"),
-            Rule.DEVICES,
-        ),
-        "dns": WORDS,
-        "dns_opt": _strings(Rule.SET),
-        "dns_search": WORDS,
-        "domainname": TEXT,
-        "entrypoint": COMMAND,
-        "env_file": ENV_FILE,
-        "environment": VARIABLES,
-        "expose": _list(Shape("string number"), Rule.EXPOSED, distinct=True),
-        "extends": _either(_record({"service": TEXT, "file": TEXT}, required=("service",), is_open=False), "string"),
-        "external_links": _strings(),
-        "extra_hosts": HOSTS,
-        "gpus": GPUS,
-        "group_add": _list(Shape("string number", form=Form.TEXT), distinct=True),
-        "healthcheck": HEALTHCHECK,
-        "hostname": TEXT,
-        "image": TEXT,
-        "init": _boolean(keep=True),
-        "ipc": TEXT,
-        "isolation": TEXT,
-        "label_file": Shape("string array", items=TEXT, rule=Rule.WORDS),
-        "labels": LABELS,
-        "links": _strings(Rule.SET),
-        "logging": LOGGING,
-        "mac_address": TEXT,
-        "mem_limit": _size(),
-        "mem_reservation": _size("string integer"),
-        "mem_swappiness": _size("integer string"),
-        "memswap_limit": _size(),
-        "models": Shape(
-            "array object",
-            items=TEXT,
-            distinct=True,
-            keys=NAMES,
-            values=_record({"endpoint_var": TEXT, "model_var": TEXT}, nullable=True),
-            rule=Rule.MODELS,
-        ),
-        "network_mode": TEXT,
-        "networks": Shape(
-            "array object", items=TEXT, distinct=True, keys=NAMES, values=NETWORK_OF_SERVICE, rule=Rule.ATTACHMENTS
-        ),
-        "oom_kill_disable": FLAG,
-        "oom_score_adj": _integer(minimum=-1000, maximum=1000),
-        "pid": Shape("string null", form=Form.TEXT),
-        "pids_limit": _integer("number string"),
-        "platform": TEXT,
-        "ports": _list(PORT, Rule.PORTS, distinct=True),
-        "post_start": _list(HOOK),
-        "pre_start": _list(PRE_START),
-        "pre_stop": _list(HOOK),
-        "privileged": FLAG,
-        "profiles": _strings(Rule.SET),
-        "provider": _record(
-            {
-                "type": TEXT,
-                "options": Shape(
-                    "object",
-                    values=Shape("string number boolean array", items=Shape("string number boolean")),
+_SERVICE_FIELDS = {
+    "annotations": LABELS,
+    "attach": _boolean(keep=True),
+    "blkio_config": BLKIO,
+    "build": BUILD,
+    "cap_add": _strings(Rule.SET),
+    "cap_drop": _strings(Rule.SET),
+    "cgroup": _text(choices=("host", "private")),
+    "cgroup_parent": TEXT,
+    "command": COMMAND,
+    "configs": _grants(Rule.CONFIGS),
+    "container_name": _text(pattern="[a-zA-Z0-9][a-zA-Z0-9_.-]+"),
+    "cpu_count": _integer(minimum=0),
+    "cpu_percent": _integer(minimum=0, maximum=100),
+    "cpu_period": _integer("number string"),
+    "cpu_quota": _integer("number string"),
+    "cpu_rt_period": _integer("number string"),
+    "cpu_rt_runtime": _integer("number string"),
+    "cpu_shares": _integer("number string"),
+    "cpus": _number(),
+    "cpuset": TEXT,
+    "credential_spec": _record({"config": TEXT, "file": TEXT, "registry": TEXT}),
+    "depends_on": DEPENDS_ON,
+    "deploy": DEPLOY,
+    "develop": DEVELOP,
+    "device_cgroup_rules": _strings(),
+    "devices": _list(
+        _either(_record({"source": TEXT, "target": TEXT, "permissions": TEXT}, required=("source",)), "string"),
+        Rule.DEVICES,
+    ),
+    "dns": Shape("string array", items=TEXT, distinct=True, rule=Rule.NAMESERVERS),
+    "dns_opt": _strings(Rule.SET),
+    "dns_search": WORDS,
+    "domainname": TEXT,
+    "entrypoint": COMMAND,
+    "env_file": ENV_FILE,
+    "environment": VARIABLES,
+    "expose": _list(Shape("string number"), Rule.EXPOSED, distinct=True),
+    "extends": _either(_record({"service": TEXT, "file": TEXT}, required=("service",), is_open=False), "string"),
+    "external_links": _strings(),
+    "extra_hosts": HOSTS,
+    "gpus": GPUS,
+    "group_add": _list(Shape("string integer", form=Form.TEXT), distinct=True),
+    "healthcheck": HEALTHCHECK,
+    "hostname": TEXT,
+    "image": TEXT,
+    "init": _boolean(keep=True),
+    "ipc": TEXT,
+    "isolation": TEXT,
+    "label_file": Shape("string array", items=TEXT, rule=Rule.WORDS),
+    "labels": LABELS,
+    "links": _strings(Rule.SET),
+    "logging": LOGGING,
+    "mac_address": TEXT,
+    "mem_limit": _size(),
+    "mem_reservation": _size("string integer"),
+    "mem_swappiness": _size("integer string"),
+    "memswap_limit": _size(),
+    "models": Shape(
+        "array object",
+        items=TEXT,
+        distinct=True,
+        keys=NAMES,
+        values=_record({"endpoint_var": TEXT, "model_var": TEXT}, nullable=True),
+        rule=Rule.MODELS,
+    ),
+    "network_mode": TEXT,
+    "networks": Shape(
+        "array object", items=TEXT, distinct=True, keys=NAMES, values=NETWORK_OF_SERVICE, rule=Rule.ATTACHMENTS
+    ),
+    "oom_kill_disable": FLAG,
+    "oom_score_adj": _integer(minimum=-1000, maximum=1000),
+    "pid": Shape("string null", form=Form.TEXT),
+    "pids_limit": _integer("number string"),
+    "platform": TEXT,
+    "ports": _list(PORT, Rule.PORTS, distinct=True),
+    "post_start": _list(HOOK),
+    "pre_stop": _list(HOOK),
+    "privileged": FLAG,
+    "profiles": _strings(Rule.SET),
+    "provider": _record(
+        {
+            "type": TEXT,
+            "options": Shape(
+                "object",
+                values=Shape(
+                    "string number boolean array",
+                    items=Shape("string number boolean", form=Form.TEXT),
+                    rule=Rule.LISTED,
                 ),
-            },
-            required=("type",),
-        ),
-        "pull_policy": _text(
-            pattern="always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+"
-        ),
-        "pull_refresh_after": TEXT,
-        "read_only": FLAG,
-        "restart": TEXT,
-        "runtime": TEXT,
-        "scale": _integer(keep=True),
-        "secrets": _grants(Rule.SECRETS),
-        "security_opt": _strings(),
-        "shm_size": _size(),
-        "stdin_open": FLAG,
-        "stop_grace_period": DURATION,
-        "stop_signal": TEXT,
-        "storage_opt": Shape("object", rule=Rule.OPTIONS),
-        "sysctls": LABELS,
-        "tmpfs": WORDS,
-        "tty": FLAG,
-        "ulimits": ULIMITS,
-        "use_api_socket": Shape("boolean", form=Form.BOOLEAN),
-        "user": TEXT,
-        "userns_mode": TEXT,
-        "uts": TEXT,
-        "volumes": _list(MOUNT, Rule.MOUNTS, distinct=True),
-        "volumes_from": _strings(),
-        "working_dir": TEXT,
+            ),
+        },
+        required=("type",),
+    ),
+    "pull_policy": _text(
+        pattern="^(always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+)$"
+    ),
+    "pull_refresh_after": TEXT,
+    "read_only": FLAG,
+    "restart": TEXT,
+    "runtime": TEXT,
+    "scale": _integer(keep=True),
+    "secrets": _grants(Rule.SECRETS),
+    "security_opt": _strings(),
+    "shm_size": _size(),
+    "stdin_open": FLAG,
+    "stop_grace_period": DURATION,
+    "stop_signal": TEXT,
+    "storage_opt": Shape("object", values=Shape("string number null"), rule=Rule.OPTIONS),
+    "sysctls": LABELS,
+    "tmpfs": WORDS,
+    "tty": FLAG,
+    "ulimits": ULIMITS,
+    "use_api_socket": Shape("boolean", form=Form.BOOLEAN),
+    "user": TEXT,
+    "userns_mode": TEXT,
+    "uts": TEXT,
+    "volumes": _list(MOUNT, Rule.MOUNTS, distinct=True),
+    "volumes_from": _strings(),
+    "working_dir": TEXT,
+}
+_NOT_BEFORE_START = frozenset(
+    (
+        "attach", "build", "container_name", "depends_on", "deploy", "develop", "expose", "extends", "external_links",
+        "healthcheck", "links", "ports", "post_start", "pre_stop", "profiles", "provider", "restart", "scale",
+        "stdin_open", "tty",
+    )
+)  # fmt: skip
+PRE_START = _record(
+    {
+        **{key: shape for key, shape in _SERVICE_FIELDS.items() if key not in _NOT_BEFORE_START},
+        "per_replica": FLAG,
     }
 )
+"""A container of its own that runs before the service: most keys of a service."""
+
+SERVICE = _record({**_SERVICE_FIELDS, "pre_start": _list(PRE_START)})
 
 EXTERNAL = Shape("boolean string object", cast=as_boolean, form=Form.BOOLEAN, fields={"name": TEXT})
 _POOL = _record(

@@ -45,6 +45,10 @@ class Rule(Enum):
     SSH = auto()
     RESOURCE = auto()
     OPTIONS = auto()
+    LISTED = auto()
+    OPT_OUT = auto()
+    WATCH = auto()
+    NAMESERVERS = auto()
 
 
 class Form(Enum):

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-_SIZE = re.compile(r"(-?\d+(?:\.\d*)?|-?\.\d+) ?([a-z]*)", re.IGNORECASE)
-_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5, "e": 6}
+_SIZE = re.compile(r"(-?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?) ?([a-z]*)", re.IGNORECASE)
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 
 def parse(text: str) -> int:

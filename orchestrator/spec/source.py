@@ -65,9 +65,9 @@ def documents(content: bytes, file: str) -> list[Any]:
         raise BadYaml("the text is no YAML", where=file, why=" ".join(str(error).split())) from error
 
 
-def _bad_yaml(file: str, error: yaml.MarkedYAMLError) -> BadYaml:
+def _bad_yaml(file: str, error: Any) -> BadYaml:
     mark = error.problem_mark or error.context_mark
-    place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark is not None else file
+    place = file if mark is None else f"{file}:{mark.line + 1}:{mark.column + 1}"
     why = " ".join(str(part) for part in (error.context, error.problem) if part)
     return BadYaml("the text is no YAML", where=place, why=why, fix="mind indentation, colons and quotes")
 
@@ -97,7 +97,7 @@ class _Composer:
                 found.append(self._node(self._next(), 0))
         return found
 
-    def _at(self, event: Event) -> At:
+    def _at(self, event: Any) -> At:
         mark = event.start_mark
         return At(self._file, mark.line + 1, mark.column + 1)
 
@@ -160,7 +160,7 @@ class _Composer:
         is_plain = not event.style  # type: ignore[attr-defined]
         if tag and tag.startswith(_TAGS):
             return self._tagged(event, tag[len(_TAGS) :], text)
-        if tag and tag not in ("!reset", "!override"):
+        if tag:
             return text
         return scalars.plain_scalar(text) if is_plain else text
 

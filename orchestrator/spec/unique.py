@@ -30,13 +30,17 @@ def _distinct(value: Seq, index: Index) -> Seq:
         try:
             key = index(item)
         except ValueError as error:
-            raise BadValue(f'"{text(item)}" can\'t stand here', where=str(at), why=str(error)) from error
+            raise BadValue(f"{_shown(item)} can't stand here", where=str(at), why=str(error)) from error
         if key in known:
             result[known[key]], result.places[known[key]] = item, at
         else:
             known[key] = len(result)
             result.push(item, at)
     return result
+
+
+def _shown(item: Any) -> str:
+    return "the entry" if isinstance(item, Map | Seq) else f'"{text(item)}"'
 
 
 def _by_name(item: Any) -> str:
@@ -52,6 +56,8 @@ def _whole(item: Any) -> str:
 def _port(item: Any) -> str:
     if not isinstance(item, Map):
         return text(item)
+    if "target" not in item:
+        raise ValueError('the port has no "target"')
     published = item.get("published")
     published = published if isinstance(published, str) else f"#{text(published)}" if published else ""
     host, protocol = item.get("host_ip") or "0.0.0.0", item.get("protocol") or "tcp"
@@ -68,7 +74,9 @@ def _mount(item: Any) -> str:
 
 def _device(item: Any) -> str:
     if isinstance(item, Map):
-        return text(item.get("target") or item.get("source"))
+        if not item.get("target"):
+            raise ValueError('the device has no "target"')
+        return text(item["target"])
     parts = text(item).split(":")
     return parts[1] if len(parts) > 1 and parts[1] else parts[0]
 
@@ -90,6 +98,7 @@ INDEXES: dict[Rule, Index] = {
     Rule.VARIABLES: _by_name,
     Rule.LABELS: _by_name,
     Rule.WORDS: _by_name,
+    Rule.NAMESERVERS: _by_name,
     Rule.SET: _by_name,
     Rule.EXPOSED: _whole,
     Rule.PORTS: _port,
