@@ -55,7 +55,8 @@ async def _failed(control: Control, stack: StackName, result: Outcome) -> None:
 def failed_roots(blocked: Sequence[Blocked]) -> list[Blocked]:
     """What a person has to look at first: failed, and not because of something else that failed."""
     failed = {each.subject for each in blocked if each.severity is Severity.FAILED}
-    return [each for each in blocked if each.subject in failed and not failed.intersection(each.causes)]
+    all_failed = [each for each in blocked if each.subject in failed]
+    return [each for each in all_failed if not failed.intersection(each.causes)] or all_failed
 
 
 def _show(root: Blocked, container: Container | None) -> None:

@@ -13,9 +13,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from orchestrator.errors import LabError
 from orchestrator.lab import Lab, api
 
 ROOT = Path(__file__).parents[2]
@@ -166,7 +168,8 @@ class Engines:
         found = []
         for node in nodes or self.lab.nodes():
             for listed in self.ask(node, "GET", f"/containers/json?all=1&filters={filters}"):
-                found.append(_box(node, self.ask(node, "GET", f"/containers/{listed['Id']}/json")))
+                with suppress(LabError):  # gone since it was listed
+                    found.append(_box(node, self.ask(node, "GET", f"/containers/{listed['Id']}/json")))
         return tuple(sorted(found, key=lambda box: (box.name, box.node)))
 
     def box(self, stack: str, name: str) -> Box:
