@@ -36,8 +36,7 @@ def home(environment: dict[str, str]) -> Path:
     """`$ORCH_HOME`, else `$XDG_STATE_HOME/orch`, else `~/.local/state/orch`."""
     if chosen := environment.get("ORCH_HOME"):
         return Path(chosen)
-    state = environment.get("XDG_STATE_HOME")
-    return (Path(state) if state else Path.home() / ".local" / "state") / "orch"
+    return Path(environment.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")) / "orch"
 
 
 def _write(error: BaseException) -> Path | None:

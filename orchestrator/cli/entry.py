@@ -12,8 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from orchestrator.cli import hints, output
-from orchestrator.cli.interrupt import CTRL_C, Interrupted
+from orchestrator.cli import hints, interrupt, output
 from orchestrator.cli.root import cli
 from orchestrator.errors import OrchError, SeveralErrors
 
@@ -37,8 +36,8 @@ def run(args: Sequence[str]) -> int:
         return _closed_pipe()
     except Exception as error:
         return _report(error)
-    except KeyboardInterrupt as interrupt:
-        return _interrupted(interrupt)
+    except KeyboardInterrupt as stop:
+        return _interrupted(stop)
 
 
 def _report(error: Exception) -> int:
@@ -90,15 +89,14 @@ def _wrong_usage(error: click.ClickException) -> int:
 
 
 def _interrupted(cause: BaseException | None) -> int:
-    if isinstance(cause, Interrupted):
-        if cause.left:
-            output.note(f"orch: interrupted; {cause.left}")
-        return cause.code
-    if isinstance(cause, KeyboardInterrupt):
-        output.note("orch: interrupted; nothing was under way")
-        return CTRL_C
-    output.note("orch: no yes, so nothing was done")
-    return 1
+    """Says what an interruption leaves, if anything was under way."""
+    if not isinstance(cause, KeyboardInterrupt):
+        output.note("orch: no yes, so nothing was done")
+        return 1
+    stop = cause if isinstance(cause, interrupt.Interrupted) else interrupt.interrupted(interrupt.CTRL_C)
+    if stop.left:
+        output.note(f"orch: interrupted; {stop.left}")
+    return stop.code
 
 
 def _closed_pipe() -> int:

@@ -27,7 +27,11 @@ def leaves(text: str) -> Iterator[None]:
     """While it is open, an interruption leaves the world as `text` says."""
     global _left
     _left = text
-    yield
+    try:
+        yield
+    except Exception:
+        _left = ""  # an error is no interruption, and says itself what it leaves
+        raise
     _left = ""
 
 

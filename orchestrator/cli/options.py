@@ -55,6 +55,12 @@ def project_options(*, short_file: bool = True) -> Callable[[Function], Function
     return wrap
 
 
+def _stacks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    from orchestrator.cli import completers
+
+    return completers.stacks(ctx, param, incomplete)
+
+
 def _project_options(short_file: bool) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
     name_help = "the name of the stack  [env: COMPOSE_PROJECT_NAME]"
     profile_help = "a profile to enable; give it several times for more  [env: COMPOSE_PROFILES]"
@@ -62,7 +68,7 @@ def _project_options(short_file: bool) -> list[tuple[tuple[str, ...], dict[str, 
     repeat: dict[str, Any] = {"multiple": True}
     return [
         (("-f", "--file", "files") if short_file else ("--file", "files"), _FILE),
-        (("-p", "--project-name", "name"), {"metavar": "NAME", "help": name_help}),
+        (("-p", "--project-name", "name"), {"metavar": "NAME", "help": name_help, "shell_complete": _stacks}),
         (("--env-file", "env_files"), {**repeat, "metavar": "FILE", "help": "read variables from it, not from .env"}),
         (("--profile", "profiles"), {**repeat, "metavar": "NAME", "help": profile_help}),
         (("--project-directory", "directory"), {"metavar": "DIR", "help": directory_help}),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli import entry, output
+from orchestrator.cli import entry, interrupt, output
 from orchestrator.cli.root import cli
 from orchestrator.errors import BadValue, OrchError, Refused, SeveralErrors, Unreachable, UsageError
 
@@ -26,6 +26,7 @@ def run_failing(
 ) -> Callable[[BaseException], tuple[int, str]]:
     """The exit code and the stderr of a command that raises this."""
     monkeypatch.setenv("ORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(interrupt, "_left", "")
     monkeypatch.delenv("ORCH_DEBUG", raising=False)
 
     def run(error: BaseException) -> tuple[int, str]:
@@ -100,8 +101,19 @@ def test_debug_shows_the_traceback(run_failing: Failing, monkeypatch: pytest.Mon
     assert "Traceback (most recent call last)" in run_failing(error)[1]
 
 
-def test_an_interruption_without_work_under_way(run_failing: Failing) -> None:
-    assert run_failing(KeyboardInterrupt()) == (130, "orch: interrupted; nothing was under way\n")
+def test_an_interruption_says_what_it_leaves_or_nothing(run_failing: Failing) -> None:
+    assert run_failing(KeyboardInterrupt()) == (130, "")
+
+    with pytest.raises(KeyboardInterrupt), interrupt.leaves("half of it stands; orch lab up goes on"):
+        raise KeyboardInterrupt
+    assert run_failing(KeyboardInterrupt()) == (130, "orch: interrupted; half of it stands; orch lab up goes on\n")
+
+
+def test_an_error_ends_what_an_interruption_would_leave(run_failing: Failing) -> None:
+    with pytest.raises(OrchError), interrupt.leaves("half of it stands"):
+        raise OrchError("it failed")
+
+    assert run_failing(KeyboardInterrupt()) == (130, "")
 
 
 def test_a_closed_pipe_is_silent(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,6 +69,11 @@ def test_ps_hides_what_does_not_run_and_says_so(shop: World) -> None:
     assert shop.orch("ps", "--status", "exited", "--services").out == "web\n"
 
 
+def test_ps_of_nothing_says_where_to_look(world: World) -> None:
+    assert world.orch("-p", "mall", "ps").err == "the stack has no containers: orch ls lists all stacks\n"
+    assert world.orch("-p", "mall", "ps", "--format", "json") == (0, "[]\n", "")
+
+
 def test_ps_as_json(shop: World) -> None:
     db, web = shop.orch("ps", "--format", "json").json()
 

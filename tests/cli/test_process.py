@@ -162,6 +162,14 @@ def test_a_shell_is_offered_services_of_the_declared_stack(folder: Path) -> None
     assert said.stdout.split() == ["plain,slow", "plain,web"]
 
 
+def test_a_shell_is_offered_stacks(folder: Path) -> None:
+    orch(folder, "up", "--wait-timeout", "0.1")
+
+    said = orch(folder, _ORCH_COMPLETE="bash_complete", COMP_WORDS="orch -p sh", COMP_CWORD="2")
+
+    assert said.stdout.split() == ["plain,shop"]
+
+
 def test_completion_stays_silent_when_nothing_can_be_known(folder: Path) -> None:
     said = orch(
         folder, _ORCH_COMPLETE="bash_complete", COMP_WORDS="orch logs ", COMP_CWORD="2", ORCH_HOME="/dev/null/nowhere"

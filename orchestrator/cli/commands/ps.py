@@ -61,7 +61,9 @@ def command(
     now = datetime.now(UTC)
     output.listing(form, COLUMNS, [_row(each, now) for each in kept], [_fields(each, now) for each in kept])
     hidden = len(there) - len(kept)
-    if hidden and not states and form == "table":
+    if form == "table" and not there:
+        output.note("the stack has no containers: orch ls lists all stacks")
+    elif form == "table" and hidden and not states:
         output.note(f"{output.plural(hidden, 'container')} not running: orch ps -a")
 
 
