@@ -81,6 +81,12 @@ async def test_a_revision_of_somebody_else_is_the_whole_story(capsys: pytest.Cap
     assert error.why == "somebody else changed the stack meanwhile"
 
 
+async def test_an_equal_revision_of_somebody_else_took_over(capsys: pytest.CaptureFixture[str]) -> None:
+    _, error = await told(capsys, control(), superseded_by=3)
+
+    assert error.what == 'another command took over stack "shop"'
+
+
 async def test_out_of_time_says_what_it_waits_for(capsys: pytest.CaptureFixture[str]) -> None:
     lines, error = await told(capsys, control(), timed_out=True, blocked=(WEB,))
 
