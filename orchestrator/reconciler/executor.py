@@ -61,25 +61,32 @@ class Executor:
         self._observer, self._contents, self._homes, self._emit = observer, contents, homes, emit
         self._turns: dict[tuple[NodeName, type | None], asyncio.Semaphore] = {}
 
-    async def run(self, intent: Intent, operation: AnyOperation) -> None:
-        """Carries it out, and has the observer know what came of it. Never raises an OrchError: failures are data."""
+    async def run(self, intent: Intent, operation: AnyOperation, is_due: Callable[[], bool] = lambda: True) -> None:
+        """Carries it out when its turn comes, and has the observer know what came of it: failures are data.
+
+        is_due: asked at that moment; what it raises, comes out.
+        """
         async with self._turn(operation):
-            started_s = monotonic_s()
-            self._tell(OperationStarted, operation)
-            try:
-                await HANDLERS[type(operation)](self, intent, operation)
-            except OrchError as error:
-                await self._failed(operation, error)
-            else:
-                self._observer.failures.pop(operation.target, None)
-                self._tell(OperationDone, operation, took_s=monotonic_s() - started_s)
+            if is_due():
+                await self._carry_out(intent, operation)
+
+    async def _carry_out(self, intent: Intent, operation: AnyOperation) -> None:
+        started_s = monotonic_s()
+        self._tell(OperationStarted, operation)
+        try:
+            await HANDLERS[type(operation)](self, intent, operation)
+        except OrchError as error:
+            self._failed(operation, error)
+        else:
+            self._observer.failures.pop(operation.target, None)
+            self._tell(OperationDone, operation, took_s=monotonic_s() - started_s)
 
     def _turn(self, operation: AnyOperation) -> asyncio.Semaphore:
         kind = type(operation) if type(operation) in AT_ONCE else None
         limit = AT_ONCE[kind] if kind else AT_ONCE_QUICK
         return self._turns.setdefault((operation.node, kind), asyncio.Semaphore(limit))
 
-    async def _failed(self, operation: AnyOperation, error: OrchError) -> None:
+    def _failed(self, operation: AnyOperation, error: OrchError) -> None:
         known = self._observer.failures.get(operation.target)
         self._observer.failures[operation.target] = Failure(
             target=operation.target,
@@ -93,7 +100,7 @@ class Executor:
         )
         self._tell(OperationFailed, operation, what=error.what, why=error.why, fix=error.fix, temporary=error.temporary)
         if isinstance(error, Unreachable):
-            await self._observer.doubt(operation.node)
+            self._observer.doubt(operation.node)
 
     def _tell(self, kind: type[Event], operation: AnyOperation, **fields: Any) -> None:
         observer = self._observer
@@ -135,14 +142,20 @@ class Executor:
     async def _create_volume(self, intent: Intent, op: CreateVolume) -> None:
         volume = intent.stack.volumes[op.key]
         await self._engine(op.node).create_volume(volume, volume_labels(intent.stack, volume))
-        await self._homes(op.name, op.node)
+        home = self._observer.homes.get(op.name, op.node)
+        if home == op.node:  # a global service has one of that name on each node
+            await self._homes(op.name, home)
         await self._observer.refresh_volumes(op.node)
-        self._observer.homes[op.name] = op.node
+        self._observer.homes.setdefault(op.name, home)
 
     async def _remove_volume(self, _: Intent, op: RemoveVolume) -> None:
+        """Its home goes first: after a crash in between the volume is still seen, and goes by the same intent."""
+        is_home = self._observer.homes.get(op.name) == op.node
+        if is_home:
+            await self._homes(op.name, None)
         await self._engine(op.node).remove_volume(op.name)
-        await self._homes(op.name, None)
-        self._observer.homes.pop(op.name, None)
+        if is_home:
+            del self._observer.homes[op.name]
         await self._observer.refresh_volumes(op.node)
 
     async def _create_container(self, intent: Intent, op: CreateContainer) -> None:
@@ -182,6 +195,9 @@ class Executor:
             await call
         except EngineError:
             await self._look_after_failure(op)
+            raise
+        except asyncio.CancelledError:
+            self._observer.miss(op.node)  # nobody listened to its events
             raise
         finally:
             self._observer.busy.discard(op.container)

@@ -9,12 +9,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 import msgspec
 
 from orchestrator.model.cluster import ClusterState, NodeStatus
-from orchestrator.model.names import NodeName
-from orchestrator.model.plan import AnyOperation, Blocked, Plan, Severity, StartContainer
+from orchestrator.model.plan import (
+    AnyOperation,
+    Blocked,
+    CopyImage,
+    CreateContainer,
+    CreateVolume,
+    Plan,
+    Severity,
+    StartContainer,
+)
 from orchestrator.model.spec import Intent
 from orchestrator.planner import plan, statuses
 from orchestrator.reconciler.clock import monotonic_s
@@ -22,9 +31,14 @@ from orchestrator.reconciler.events import Emit, Noticed, StatusChanged
 from orchestrator.reconciler.executor import Executor
 from orchestrator.reconciler.observe import Observer
 from orchestrator.reconciler.prober import Prober
+from orchestrator.reconciler.tasks import Tasks
 
 SETTLE_S = 0.25
 """What has just started may end at once; only what outlives this counts as running."""
+
+
+REST_FROM_S, REST_MOST_S = 0.02, 0.5
+"""A pass that takes long is followed by a rest as long: one plan answers all events that come in meanwhile."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,10 +63,12 @@ class Loop:
     ) -> None:
         self.intent, self._observer, self._executor, self._emit = intent, observer, executor, emit
         self._may_write, self.is_enough = may_write, is_enough
-        self._prober = Prober(observer)
         self._wake = asyncio.Event()
+        self._tasks = Tasks(self.wake)
+        self._prober = Prober(observer, self._tasks)
         observer.changed = self.wake
-        self._under_way: dict[str, tuple[NodeName, asyncio.Task[None]]] = {}
+        self._under_way: dict[str, tuple[AnyOperation, asyncio.Task[None]]] = {}
+        self._due: dict[str, type[AnyOperation]] = {}
         self._told: tuple[object, ...] = ()
         self._last_start_s = 0.0
         self.settle_s = SETTLE_S
@@ -66,42 +82,60 @@ class Loop:
     async def run(self) -> Verdict:
         """Until the end. Cancelling gives up the operations under way; the next run goes on from what is then."""
         try:
-            while True:
-                self._wake.clear()
-                cluster, now = self._observer.state(), self._observer.moment()
-                decided = plan(self.intent, cluster, now=now)
-                self.blocked = decided.blocked
-                self._begin(decided)
-                self._give_up_on_the_lost()
-                self._prober.look()
-                self._report(cluster, decided, now)
-                if (verdict := self._end(decided, cluster)) and await self._stays_so():
-                    return verdict
-                await self._sleep(decided, now)
+            while (verdict := await self._pass()) is None:
+                self._tasks.check()
+                self._observer.check()
+            return verdict
         finally:
-            await self._close()
+            await self._tasks.close()
+
+    async def _pass(self) -> Verdict | None:
+        """One plan, begun; returns when it is time for the next."""
+        self._wake.clear()
+        began_s, cluster, now = monotonic_s(), self._observer.state(), self._observer.moment()
+        decided = plan(self.intent, cluster, now=now)
+        self.blocked = decided.blocked
+        self._begin(decided)
+        self._give_up_on_the_lost()
+        self._prober.look()
+        self._report(cluster, decided, now)
+        took_s = monotonic_s() - began_s
+        if (verdict := self._end(decided, cluster)) and await self._stays_so():
+            return verdict
+        await self._sleep(decided, now)
+        await asyncio.sleep(min(took_s, REST_MOST_S) if took_s > REST_FROM_S else 0)
+        return None
 
     def _begin(self, decided: Plan) -> None:
-        fresh = [op for op in decided.operations if op.target not in self._under_way]
-        if fresh:
-            self._may_write()
-        for operation in fresh:
-            task = asyncio.create_task(self._execute(operation))
-            self._under_way[operation.target] = (operation.node, task)
+        self._due = {_subject(op): type(op) for op in decided.operations}
+        for operation in decided.operations:
+            if _subject(operation) not in self._under_way:
+                self._start(operation)
+
+    def _start(self, operation: AnyOperation) -> None:
+        self._may_write()
+        subject, task = _subject(operation), self._tasks.start(self._execute(operation))
+        self._under_way[subject] = (operation, task)
+        task.add_done_callback(partial(self._ended, subject))
+
+    def _ended(self, subject: str, _: asyncio.Task[None]) -> None:
+        del self._under_way[subject]
 
     async def _execute(self, operation: AnyOperation) -> None:
-        try:
-            await self._executor.run(self.intent, operation)
-            if isinstance(operation, StartContainer):
-                self._last_start_s = monotonic_s()
-        finally:
-            self._under_way.pop(operation.target, None)
-            self.wake()
+        await self._executor.run(self.intent, operation, lambda: self._is_due(operation))
+        if isinstance(operation, StartContainer):
+            self._last_start_s = monotonic_s()
+
+    def _is_due(self, operation: AnyOperation) -> bool:
+        """The last plan still has it, though it had to wait for its turn. What `may_write` raises ends the run."""
+        self._may_write()
+        return self._due.get(_subject(operation)) is type(operation)
 
     def _give_up_on_the_lost(self) -> None:
         """Calls to a node that is down would otherwise hold everything up until their deadlines."""
-        for node, task in tuple(self._under_way.values()):
-            if self._observer.nodes[node].status is NodeStatus.DOWN:
+        for operation, task in self._under_way.values():
+            nodes = {operation.node, operation.source} if isinstance(operation, CopyImage) else {operation.node}
+            if any(self._observer.nodes[node].status is NodeStatus.DOWN for node in nodes):
                 task.cancel()
 
     def _report(self, cluster: ClusterState, decided: Plan, now: datetime) -> None:
@@ -140,11 +174,17 @@ class Loop:
             return False
         return True
 
-    async def _close(self) -> None:
-        tasks = [task for _, task in self._under_way.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, self._prober.close(), return_exceptions=True)
+
+def _subject(operation: AnyOperation) -> str:
+    """Of two operations with one subject only one is under way: they work on one thing, or make the same.
+
+    While one node makes a slot's container or a volume, the next plan may find another node better: not twice.
+    """
+    if isinstance(operation, CreateContainer):
+        return f"slot {operation.subject}"
+    if isinstance(operation, CreateVolume):
+        return operation.subject
+    return operation.target
 
 
 def is_hopeless(blocked: tuple[Blocked, ...]) -> bool:

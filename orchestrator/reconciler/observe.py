@@ -30,10 +30,14 @@ from orchestrator.model.cluster import (
 from orchestrator.model.names import ContainerId, NodeName, StackName
 from orchestrator.model.spec import Incarnation, StackSpec
 from orchestrator.planner.classify import incarnation
-from orchestrator.reconciler.clock import Clock
+from orchestrator.reconciler.clock import Clock, monotonic_s
+from orchestrator.reconciler.newest import Newest
+from orchestrator.reconciler.tasks import Tasks, together
 
 PING_EVERY_S = 2.0
 PING_TIMEOUT_S = 3.0
+PAUSE_S = 0.05
+"""Before a node is looked at because of a doubt: what breaks often must not keep us busy."""
 DOWN_AFTER = timedelta(seconds=15)
 """Source: DESIGN section 5, node loss; Swarm's heartbeat of 5 s, three of them missed."""
 
@@ -66,7 +70,12 @@ class Observer:
         self._images: dict[tuple[NodeName, str], Image] = {}
         self._held_ports: dict[NodeName, tuple[HeldPort, ...]] = {}
         self._passed: set[Incarnation] = set()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._newest = Newest()
+        self._tasks = Tasks(lambda: self.changed())
+        self._streams: dict[NodeName, asyncio.Task[None]] = {}
+        self._missed: set[NodeName] = set()
+        """Nodes of which an answer or a stream of events was lost: only a listing tells what is there."""
+        self._doubts = {node: asyncio.Event() for node in nodes}
 
     @property
     def stack_name(self) -> StackName:
@@ -102,17 +111,35 @@ class Observer:
 
     async def start(self) -> None:
         """Subscribes to every node and lists it once; nodes that can't be asked are down from then on."""
-        await asyncio.gather(*(self._open(node) for node in self.nodes))
+        await together(*(self._open(node) for node in self.nodes))
 
     async def _open(self, node: NodeName) -> None:
-        self._tasks.append(asyncio.create_task(self._follow(node)))
         try:
-            await self.engines[node].ping(timeout_s=PING_TIMEOUT_S)
-            await self.relist(node)
+            await self._catch_up(node)
         except EngineError as error:
             self.first_trouble = self.first_trouble or error
             self._silent(node, error, at_once=True)
-        self._tasks.append(asyncio.create_task(self._watch_over(node)))
+        self._tasks.start(self._watch_over(node))
+
+    async def _catch_up(self, node: NodeName) -> None:
+        """Listens to the node from now on, and lists it. Asks for a sign of life first: a listing takes its time."""
+        self._listen(node)
+        await self.engines[node].ping(timeout_s=PING_TIMEOUT_S)
+        self._missed.discard(node)
+        try:
+            await self.relist(node)
+        except EngineError:
+            self._missed.add(node)
+            raise
+
+    def _listen(self, node: NodeName) -> None:
+        if known := self._streams.pop(node, None):
+            known.cancel()
+        self._streams[node] = self._tasks.start(self._follow(node))
+
+    def check(self) -> None:
+        """raises what has gone wrong in here, if it is not an engine's failure"""
+        self._tasks.check()
 
     def refuse_if_all_silent(self) -> None:
         """raises the first node's own error when no node answers"""
@@ -124,93 +151,147 @@ class Observer:
         known = {service.image for service in self.stack.services.values()}
         self.stack = stack
         new = {service.image for service in stack.services.values()} - known
-        ready = [node for node in self.nodes.values() if node.status is NodeStatus.READY]
-        await asyncio.gather(*(self.refresh_image(node.name, ref) for node in ready for ref in sorted(new)))
+        ready = [node.name for node in self.nodes.values() if node.status is NodeStatus.READY]
+        await together(*(self._look_for(node, ref) for node in ready for ref in sorted(new)))
+
+    async def _look_for(self, node: NodeName, ref: str) -> None:
+        try:
+            await self.refresh_image(node, ref)
+        except EngineError:
+            self.miss(node)
+
+    def begin(self, homes: Mapping[str, NodeName]) -> None:
+        """A new run: what failed in the one before is tried again. `homes`: as the store knows them now."""
+        self.failures.clear()
+        self.fresh_images.clear()
+        self.homes = dict(homes)
+        for volumes in self._volumes.values():
+            self._adopt_homes(volumes)
 
     async def relist(self, node: NodeName) -> None:
         """Everything of the node, anew."""
-        engine = self.engines[node]
         wanted = sorted({service.image for service in self.stack.services.values()})
-        (containers, networks, volumes, ports), images = await asyncio.gather(
-            asyncio.gather(
-                engine.containers(self.stack_name), engine.networks(), engine.volumes(), self._foreign_ports(engine)
-            ),
-            asyncio.gather(*(engine.image(ref) for ref in wanted)),
+        await together(
+            self._refresh_containers(node),
+            self._refresh_ports(node),
+            self.refresh_networks(node),
+            self.refresh_volumes(node),
+            *(self.refresh_image(node, ref) for ref in wanted),
         )
-        for known in [c for c in self._containers.values() if c.node == node]:
-            del self._containers[known.id]
-        self._containers |= {c.id: c for c in containers}
-        self._networks[node], self._volumes[node], self._held_ports[node] = networks, volumes, ports
-        for ref, image in zip(wanted, images, strict=True):
-            self._keep_image(node, ref, image)
-        self._adopt_homes(volumes)
+
+    async def _refresh_containers(self, node: NodeName) -> None:
+        """What the node does not name is gone, unless it was heard of since it was asked."""
+        asked, listed = self._newest.ask(), await self.engines[node].containers(self.stack_name)
+        found = {c.id: c for c in listed}
+        known = [c.id for c in self._containers.values() if c.node == node]
+        for id in {*known, *found}:
+            self._keep(id, found.get(id), asked)
+
+    def _keep(self, id: ContainerId, found: Container | None, asked: int) -> None:
+        if not self._newest.is_news(id, asked):
+            return
+        if found is None:
+            self._containers.pop(id, None)
+        else:
+            self._containers[id] = found
 
     def _adopt_homes(self, volumes: tuple[Volume, ...]) -> None:
         for volume in volumes:
             if volume.stack == self.stack_name and volume.driver == "local":
                 self.homes.setdefault(volume.name, volume.node)
 
-    async def _foreign_ports(self, engine: Engine) -> tuple[HeldPort, ...]:
-        held = await engine.held_ports(besides=self.stack_name)
-        return tuple(HeldPort(port=port, protocol=protocol, host_ip=ip) for port, protocol, ip in held)
+    async def _refresh_ports(self, node: NodeName) -> None:
+        held = await self.engines[node].held_ports(besides=self.stack_name)
+        self._held_ports[node] = tuple(
+            HeldPort(port=port, protocol=protocol, host_ip=ip) for port, protocol, ip in held
+        )
 
-    def _keep_image(self, node: NodeName, ref: str, image: Image | None) -> None:
+    async def refresh_container(self, node: NodeName, id: ContainerId) -> None:
+        """One container anew; gone is gone."""
+        asked = self._newest.ask()
+        try:
+            self._keep(id, await self.engines[node].container(id), asked)
+        except NotFound:
+            self._keep(id, None, asked)
+        except EngineError:
+            self.miss(node)
+            raise
+
+    async def refresh_networks(self, node: NodeName) -> None:
+        asked, networks = self._newest.ask(), await self.engines[node].networks()
+        if self._newest.is_news(("networks", node), asked):
+            self._networks[node] = networks
+
+    async def refresh_volumes(self, node: NodeName) -> None:
+        asked, volumes = self._newest.ask(), await self.engines[node].volumes()
+        if self._newest.is_news(("volumes", node), asked):
+            self._volumes[node] = volumes
+            self._adopt_homes(volumes)
+
+    async def refresh_image(self, node: NodeName, ref: str) -> None:
+        asked, image = self._newest.ask(), await self.engines[node].image(ref)
+        if not self._newest.is_news(("image", node, ref), asked):
+            return
         if image is None:
             self._images.pop((node, ref), None)
         else:
             self._images[node, ref] = image
 
-    async def refresh_container(self, node: NodeName, id: ContainerId) -> None:
-        """One container anew; gone is gone."""
-        try:
-            self._containers[id] = await self.engines[node].container(id)
-        except NotFound:
-            self._containers.pop(id, None)
-        self.changed()
-
-    async def refresh_networks(self, node: NodeName) -> None:
-        self._networks[node] = await self.engines[node].networks()
-
-    async def refresh_volumes(self, node: NodeName) -> None:
-        self._volumes[node] = await self.engines[node].volumes()
-        self._adopt_homes(self._volumes[node])
-
-    async def refresh_image(self, node: NodeName, ref: str) -> None:
-        self._keep_image(node, ref, await self.engines[node].image(ref))
-
     def forget(self, id: ContainerId) -> None:
-        self._containers.pop(id, None)
+        """It is gone: an answer that is still under way tells of the past."""
+        self._keep(id, None, self._newest.ask())
 
     async def _follow(self, node: NodeName) -> None:
         """The node's events, until its stream breaks; `_watch_over` opens the next one."""
+        began_s = monotonic_s()
         with suppress(EngineError):
             async with aclosing(cast("_Closing", self.engines[node].events())) as events:
                 async for event in events:
                     if event.stack == self.stack_name:
                         await self._heard(event)
+        self._missed.add(node)
+        if monotonic_s() - began_s > PING_EVERY_S:  # a stream that never lasts is no reason to list all the time
+            self.doubt(node)
 
     async def _heard(self, event: EngineEvent) -> None:
         if event.kind is EventKind.DESTROY:
-            self._containers.pop(ContainerId(event.id), None)
+            self.forget(ContainerId(event.id))
             self.changed()
         elif event.kind in CONTAINER_EVENTS and event.id not in self.busy:
             with suppress(EngineError):
                 await self.refresh_container(event.node, ContainerId(event.id))
+                self.changed()
+
+    def miss(self, node: NodeName) -> None:
+        """What became of something there is not known: it is listed again, soon."""
+        self._missed.add(node)
+        self.doubt(node)
+
+    def doubt(self, node: NodeName) -> None:
+        """Something of the node got no answer: it is looked at soon, rather than at the next heartbeat."""
+        self._doubts[node].set()
 
     async def _watch_over(self, node: NodeName) -> None:
         """The heartbeat: a frozen host still accepts connections, and its event stream is silent for ever."""
         while True:
-            await asyncio.sleep(PING_EVERY_S)
+            await self._beat(node)
             try:
                 await self.engines[node].ping(timeout_s=PING_TIMEOUT_S)
-                if self.nodes[node].status is not NodeStatus.READY:
+                if node in self._missed or self.nodes[node].status is not NodeStatus.READY:
                     await self._returned(node)
             except EngineError as error:
                 self._silent(node, error)
 
+    async def _beat(self, node: NodeName) -> None:
+        """Returns when it is time to look at the node again."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PING_EVERY_S):
+                await self._doubts[node].wait()
+                await asyncio.sleep(PAUSE_S)
+        self._doubts[node].clear()
+
     async def _returned(self, node: NodeName) -> None:
-        self._tasks.append(asyncio.create_task(self._follow(node)))
-        await self.relist(node)
+        await self._catch_up(node)
         self.nodes[node] = replace(self.nodes[node], status=NodeStatus.READY, silent_since=None, trouble="")
         self.changed()
 
@@ -225,20 +306,11 @@ class Observer:
         if status is not known.status:
             self.changed()
 
-    async def doubt(self, node: NodeName) -> None:
-        """A call to the node got no answer: look at once rather than at the next heartbeat."""
-        try:
-            await self.engines[node].ping(timeout_s=PING_TIMEOUT_S)
-        except EngineError as error:
-            self._silent(node, error)
-
     def moment(self) -> datetime:
         return self._clock()
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.close()
 
 
 class _Closing(AsyncIterator[EngineEvent]):

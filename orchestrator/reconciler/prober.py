@@ -14,52 +14,56 @@ from orchestrator.model.cluster import Container
 from orchestrator.model.spec import Incarnation, ServiceSpec
 from orchestrator.planner.classify import incarnation
 from orchestrator.reconciler.observe import Observer
+from orchestrator.reconciler.tasks import Tasks
 
 PAUSE_FIRST_S, PAUSE_GROWTH, PAUSE_MOST_S = 0.05, 1.6, 2.0
 AT_ONCE = 2
 """Checks under way at a time, per node: each costs the engine a process in the container."""
+TURN_S = 1.0
 TIMEOUT_S = 30.0
 
 
 class Prober:
     """One task for each container that has not passed its check."""
 
-    def __init__(self, observer: Observer) -> None:
-        self._observer = observer
-        self._tasks: dict[Incarnation, asyncio.Task[None]] = {}
+    def __init__(self, observer: Observer, tasks: Tasks) -> None:
+        self._observer, self._tasks = observer, tasks
+        self._probes: dict[Incarnation, asyncio.Task[None]] = {}
         self._turns: dict[str, asyncio.Semaphore] = {}
 
     def look(self) -> None:
         """Starts what is missing, ends what has become pointless."""
         waiting = {incarnation(c): c for c in self._observer.unchecked() if command_of(c)}
-        for key in self._tasks.keys() - waiting.keys():
-            self._tasks.pop(key).cancel()
+        for key in self._probes.keys() - waiting.keys():
+            self._probes.pop(key).cancel()
         for key, container in waiting.items():
-            if key not in self._tasks:
-                self._tasks[key] = asyncio.create_task(self._probe(container))
+            if key not in self._probes:
+                self._probes[key] = self._tasks.start(self._probe(container))
 
     async def _probe(self, c: Container) -> None:
-        turn = self._turns.setdefault(c.node, asyncio.Semaphore(AT_ONCE))
         service = self._observer.stack.services.get(c.service)
         pause_s = PAUSE_FIRST_S
-        while True:
-            async with turn:
-                if await self._passes(c, _timeout_s(service)):
-                    self._observer.check_passed(c)
-                    return
+        while not await self._passes(c, _timeout_s(service)):
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * PAUSE_GROWTH, _most_s(service))
+        self._observer.check_passed(c)
 
     async def _passes(self, c: Container, timeout_s: float) -> bool:
+        """A check that takes long goes on, but lets others have their turn."""
+        async with self._turns.setdefault(c.node, asyncio.Semaphore(AT_ONCE)):
+            checking = asyncio.create_task(self._check(c, timeout_s))
+            try:
+                await asyncio.wait((checking,), timeout=TURN_S)
+            except asyncio.CancelledError:
+                checking.cancel()
+                raise
+        return await checking
+
+    async def _check(self, c: Container, timeout_s: float) -> bool:
         with suppress(EngineError):
             result = await self._observer.engines[c.node].exec(c.id, command_of(c), timeout_s=timeout_s)
             return result.exit_code == 0
         return False
-
-    async def close(self) -> None:
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
 
 def command_of(c: Container) -> tuple[str, ...]:
