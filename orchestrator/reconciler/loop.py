@@ -14,6 +14,7 @@ from functools import partial
 import msgspec
 
 from orchestrator.model.cluster import ClusterState, NodeStatus
+from orchestrator.model.names import NodeName
 from orchestrator.model.plan import (
     AnyOperation,
     Blocked,
@@ -39,6 +40,13 @@ SETTLE_S = 0.25
 
 REST_FROM_S, REST_MOST_S = 0.02, 0.5
 """A pass that takes long is followed by a rest as long: one plan answers all events that come in meanwhile."""
+
+
+CHANGED = {
+    NodeStatus.READY: "answers again",
+    NodeStatus.SUSPECT: "has stopped answering: {}",
+    NodeStatus.DOWN: "is taken for down: {}",
+}
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +78,7 @@ class Loop:
         self._under_way: dict[str, tuple[AnyOperation, asyncio.Task[None]]] = {}
         self._due: dict[str, type[AnyOperation]] = {}
         self._told: tuple[object, ...] = ()
+        self._seen: dict[NodeName, NodeStatus] = {}
         self._last_start_s = 0.0
         self.settle_s = SETTLE_S
         self.blocked: tuple[Blocked, ...] = ()
@@ -98,6 +107,7 @@ class Loop:
         self._begin(decided)
         self._give_up_on_the_lost()
         self._prober.look()
+        self._tell_of_nodes()
         self._report(cluster, decided, now)
         took_s = monotonic_s() - began_s
         if (verdict := self._end(decided, cluster)) and await self._stays_so():
@@ -137,6 +147,14 @@ class Loop:
             nodes = {operation.node, operation.source} if isinstance(operation, CopyImage) else {operation.node}
             if any(self._observer.nodes[node].status is NodeStatus.DOWN for node in nodes):
                 task.cancel()
+
+    def _tell_of_nodes(self) -> None:
+        """Of nodes that have changed since the last pass: who waits should know for what."""
+        for name, node in self._observer.nodes.items():
+            before = self._seen.setdefault(name, node.status)
+            self._seen[name] = node.status
+            if node.status is not before:
+                notice(self._emit, self._observer, f'node "{name}" {CHANGED[node.status].format(node.trouble)}')
 
     def _report(self, cluster: ClusterState, decided: Plan, now: datetime) -> None:
         lines = statuses(self.intent, cluster, decided, now=now)

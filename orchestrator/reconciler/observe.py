@@ -6,7 +6,7 @@ It never decides. A node that stops answering keeps its last known containers; `
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
 from typing import cast
@@ -161,12 +161,17 @@ class Observer:
             self.miss(node)
 
     def begin(self, homes: Mapping[str, NodeName]) -> None:
-        """A new run: what failed in the one before is tried again. `homes`: as the store knows them now."""
+        """A new run: what failed in the one before is tried again.
+
+        homes: as the store knows them now; a volume without one has it where a container holds it, else on the first
+        node that has it
+        """
         self.failures.clear()
         self.fresh_images.clear()
         self.homes = dict(homes)
-        for volumes in self._volumes.values():
-            self._adopt_homes(volumes)
+        held = {(c.node, v.name) for c in self._containers.values() for v in c.volumes}
+        volumes = [v for listed in self._volumes.values() for v in listed]
+        self._adopt_homes(sorted(volumes, key=lambda v: ((v.node, v.name) not in held, v.node)))
 
     async def relist(self, node: NodeName) -> None:
         """Everything of the node, anew."""
@@ -195,7 +200,8 @@ class Observer:
         else:
             self._containers[id] = found
 
-    def _adopt_homes(self, volumes: tuple[Volume, ...]) -> None:
+    def _adopt_homes(self, volumes: Iterable[Volume]) -> None:
+        """Of several of one name the first counts."""
         for volume in volumes:
             if volume.stack == self.stack_name and volume.driver == "local":
                 self.homes.setdefault(volume.name, volume.node)

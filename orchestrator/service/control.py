@@ -23,7 +23,7 @@ from orchestrator.model.spec import Intent, StackSpec
 from orchestrator.reconciler.clock import Clock
 from orchestrator.service.hosts import Hosts
 from orchestrator.service.summaries import StackSummary, summaries
-from orchestrator.store import Stacks, Store, Stored, Vault
+from orchestrator.store import Stacks, Store, Stored, Vault, hold
 
 if TYPE_CHECKING:
     from orchestrator.reconciler.events import Emit
@@ -58,6 +58,7 @@ class Control:
         self._store, self._vault, self._hosts, self._clock, self._command = store, vault, hosts, clock, command
         self._stacks = Stacks(store)
         self._watched: dict[StackName, Observer] = {}
+        self._looking = asyncio.Lock()
 
     # -- what is wanted --------------------------------------------------------------------------------------------
 
@@ -76,6 +77,15 @@ class Control:
             raise NoSuchThing(f'no stack "{stack}" has been declared', fix=f"orch up declares one; there are: {there}")
         return stored
 
+    async def _live(self, stack: StackName) -> Stored:
+        """As declared; raises NoSuchThing, also for a stack whose `down` has not come to its end."""
+        stored = await self._stored(stack)
+        if stored.intent.removed:
+            raise NoSuchThing(
+                f'stack "{stack}" is being taken down', fix="orch down ends that; orch up declares it again"
+            )
+        return stored
+
     async def _put(self, intent: Intent, before: Stored | None) -> Intent:
         return (await self._stacks.put(intent, replaces=before)).intent
 
@@ -88,21 +98,24 @@ class Control:
         observer = await self._look(request.stack)
         intent = intents.after_up(before.intent if before else None, request, observer.state().containers)
         await observer.turn_to(intent.stack)
+        homes = await self._stacks.homes()
+        observer.begin({volume: node for volume, node in homes.items() if volume not in request.new_volumes})
         return preview(intent, observer.state(), now=self._clock())
 
     async def _look(self, stack: StackSpec) -> Observer:
         """The stack as it runs, watched from now on; raises the node's own error when none answers."""
         from orchestrator.reconciler.observe import Observer
 
-        if stack.name in self._watched:
-            await self._watched[stack.name].turn_to(stack)
-        else:
-            homes = await self._stacks.homes()
-            observer = Observer(stack, self._hosts.nodes, self._hosts.engines, homes, self._clock)
-            self._watched[stack.name] = observer
-            await observer.start()
-        self._watched[stack.name].refuse_if_all_silent()
-        return self._watched[stack.name]
+        async with self._looking:
+            if observer := self._watched.get(stack.name):
+                await observer.turn_to(stack)
+            else:
+                homes = await self._stacks.homes()
+                observer = Observer(stack, self._hosts.nodes, self._hosts.engines, homes, self._clock)
+                self._watched[stack.name] = observer
+                await observer.start()
+        observer.refuse_if_all_silent()
+        return observer
 
     async def _seen(self, stack: StackSpec) -> tuple[Container, ...]:
         return (await self._look(stack)).state().containers
@@ -112,20 +125,24 @@ class Control:
         from orchestrator.service import intents
 
         before = await self._stacks.get(request.stack.name)
-        for volume in request.new_volumes:
-            await self._stacks.forget_home(volume)
         intent = intents.after_up(before.intent if before else None, request, await self._seen(request.stack))
         await self._vault.put(request.contents)
-        return await self._put(intent, before)
+        put = await self._put(intent, before)
+        for volume in request.new_volumes:
+            await self._stacks.forget_home(volume)
+        return put
 
     async def down(
         self, stack: StackName, *, volumes: bool = False, timeout_s: float | None = None, remove_orphans: bool = False
     ) -> Intent:
-        """Works for a stack that only runs (one that Docker Compose started), too; raises NoSuchThing for none."""
+        """Works for a stack that only runs (one that Docker Compose started), too; raises NoSuchThing for none.
+
+        With `volumes`, also for one of which only volumes are left.
+        """
         from orchestrator.service import intents
 
         before = await self._stacks.get(stack)
-        if before is None and not await self._seen(StackSpec(name=stack)):
+        if before is None and not await self._leaves_something(stack, volumes=volumes):
             await self._stored(stack)
         intent = intents.after_down(
             before.intent if before else None,
@@ -136,6 +153,9 @@ class Control:
         )
         return await self._put(intent, before)
 
+    async def _leaves_something(self, stack: StackName, *, volumes: bool) -> bool:
+        return bool(await self._seen(StackSpec(name=stack)) or (volumes and await self.doomed_volumes(stack)))
+
     async def doomed_volumes(self, stack: StackName) -> tuple[tuple[NodeName, str], ...]:
         """(node, engine name) of the volumes that `down --volumes` would destroy, external ones left out."""
         answers, _ = await self._hosts.ask(lambda engine: engine.volumes())
@@ -144,13 +164,13 @@ class Control:
     async def scale(self, stack: StackName, replicas: Mapping[ServiceName, int]) -> Intent:
         from orchestrator.service import intents
 
-        before = await self._stored(stack)
+        before = await self._live(stack)
         return await self._put(intents.after_scale(before.intent, replicas), before)
 
     async def start(self, stack: StackName, services: Sequence[ServiceName] = ()) -> Intent:
         from orchestrator.service import intents
 
-        before = await self._stored(stack)
+        before = await self._live(stack)
         containers = await self._seen(before.intent.stack)
         return await self._put(intents.after_start(before.intent, services, containers), before)
 
@@ -159,7 +179,7 @@ class Control:
     ) -> Intent:
         from orchestrator.service import intents
 
-        before = await self._stored(stack)
+        before = await self._live(stack)
         return await self._put(intents.after_stop(before.intent, services, timeout_s), before)
 
     async def restart(
@@ -172,7 +192,7 @@ class Control:
     ) -> Intent:
         from orchestrator.service import intents
 
-        before = await self._stored(stack)
+        before = await self._live(stack)
         containers = await self._seen(before.intent.stack)
         return await self._put(
             intents.after_restart(before.intent, services, containers, timeout_s, no_deps=no_deps), before
@@ -198,10 +218,14 @@ class Control:
         """
         from orchestrator.service import intents
 
+        before = await self._live(stack)
         doomed = await self.removable(stack, services, stop=stop)
-        before = await self._stored(stack)
-        await self._put(intents.after_rest(before.intent, doomed), before)
-        await asyncio.gather(*(self._remove(c, volumes=volumes) for c in doomed))
+        await self._put(intents.after_rest(before.intent, doomed, await self._hosts.containers(stack)), before)
+        async with hold(self._store, f"locks/{stack}", owner=self._command):
+            ends = await asyncio.gather(*(self._remove(c, volumes=volumes) for c in doomed), return_exceptions=True)
+        for end in ends:
+            if end is not None:
+                raise end
         return doomed
 
     async def _remove(self, c: Container, *, volumes: bool) -> None:
@@ -234,8 +258,8 @@ class Control:
 
     async def stacks(self) -> tuple[StackSummary, ...]:
         """Declared ones, and those that only run."""
-        declared = [await self._stored(name) for name in await self.stack_names()]
-        return summaries([stored.intent for stored in declared], await self._hosts.containers(None))
+        declared = [await self._stacks.get(name) for name in await self.stack_names()]
+        return summaries([stored.intent for stored in declared if stored], await self._hosts.containers(None))
 
     async def locate(self, stack: StackName, service: ServiceName, slot: SlotNumber | None) -> tuple[Engine, Container]:
         """The running container of the slot (None: the lowest); raises NoSuchThing with the slots that run."""
@@ -320,6 +344,8 @@ class Control:
         await self._hosts.remove(name, self._stacks, force=force)
 
     async def close(self) -> None:
-        await asyncio.gather(*(observer.close() for observer in self._watched.values()))
-        await self._hosts.close()
-        await self._store.close()
+        try:
+            await asyncio.gather(*(observer.close() for observer in self._watched.values()))
+            await self._hosts.close()
+        finally:
+            await self._store.close()

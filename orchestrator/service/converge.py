@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 
 from orchestrator.errors import LeaseLost, RevisionConflict
-from orchestrator.model.cluster import ClusterState, NodeStatus
+from orchestrator.model.cluster import ClusterState, Node, NodeStatus
 from orchestrator.model.names import Digest, NodeName, StackName
 from orchestrator.model.plan import Blocked, Plan, Severity
 from orchestrator.model.spec import Intent
@@ -42,21 +42,41 @@ class Convergence:
 
     async def run(self, stored: Stored, command: str, *, wait_timeout_s: float | None, detach: bool) -> Outcome:
         """See `Control.converge`."""
-        started_s, stack = monotonic_s(), stored.intent.stack.name
-        async with hold(self._store, f"locks/{stack}", owner=command) as lock:
-            self._tell_what_is_odd(stored.intent)
+        started_s, intent = monotonic_s(), stored.intent
+        async with hold(self._store, f"locks/{intent.stack.name}", owner=command) as lock:
+            if other := await self._replaced(stored):
+                return Outcome(converged=False, revision=intent.revision, took_s=0, superseded_by=other)
+            self._tell_what_is_odd(intent)
             await self._keep_homes()
             outcome = await self._loop(stored, lock, wait_timeout_s, detach)
-            if outcome.converged and stored.intent.removed:
-                with suppress(RevisionConflict):
-                    await self._stacks.forget(stack, replaces=stored)
+            if outcome.converged and intent.removed:
+                outcome = await self._taken_down(stored, outcome)
         return msgspec.structs.replace(outcome, took_s=monotonic_s() - started_s)
+
+    async def _replaced(self, stored: Stored) -> int:
+        """The revision that somebody put while we waited for the lock; 0: none."""
+        there = await self._stacks.get(stored.intent.stack.name)
+        if there is None:
+            return stored.intent.revision
+        return 0 if there.stored_at_revision == stored.stored_at_revision else there.intent.revision
+
+    async def _taken_down(self, stored: Stored, outcome: Outcome) -> Outcome:
+        """Forgets the stack, unless a node is silent on which some of it may be left: then it stays declared."""
+        left = {c.node for c in self._observer.state().containers}
+        silent = [node for node in self._observer.nodes.values() if node.status is not NodeStatus.READY]
+        if not silent:
+            with suppress(RevisionConflict):
+                await self._stacks.forget(stored.intent.stack.name, replaces=stored)
+        blocked = tuple(_left_on(node) for node in silent if node.name in left)
+        return msgspec.structs.replace(outcome, converged=not blocked, blocked=blocked)
 
     async def _loop(self, stored: Stored, lock: StackLock, wait_timeout_s: float | None, detach: bool) -> Outcome:
         intent, observer = stored.intent, self._observer
         executor = Executor(observer, self._content, self._home, self._emit)
         loop = Loop(intent, observer, executor, self._emit, may_write=lock.check)
-        if detach:
+        if intent.removed:
+            loop.is_enough = _is_gone
+        elif detach:
             loop.settle_s = 0.0
             loop.is_enough = lambda decided, cluster: _is_started(intent, decided, cluster, observer.moment())
         running = asyncio.create_task(loop.run())
@@ -105,6 +125,7 @@ class Convergence:
     async def _keep_homes(self) -> None:
         """Volumes that were made before orch looked (by Docker Compose, or before a crash) get their homes."""
         known = await self._stacks.homes()
+        self._observer.begin(known)
         for volume, node in self._observer.homes.items():
             if volume not in known:
                 await self._stacks.set_home(volume, node)
@@ -123,12 +144,30 @@ def _outcome(intent: Intent, verdict: Verdict) -> Outcome:
     return Outcome(converged=verdict.converged, revision=intent.revision, took_s=0, blocked=verdict.blocked)
 
 
+def _left_on(node: Node) -> Blocked:
+    return Blocked(
+        subject=f"node {node.name}",
+        reason=f"does not answer, and what runs there stays: {node.trouble}",
+        severity=Severity.FAILED,
+        fix=f'"orch down" again when it is back; or, if it never will be, "orch node rm --force {node.name}"',
+        node=node.name,
+    )
+
+
+def _is_gone(decided: Plan, cluster: ClusterState) -> bool:
+    """Nothing to do, and no node on which some of it may run has just stopped to answer."""
+    suspect = {node.name for node in cluster.nodes if node.status is NodeStatus.SUSPECT}
+    return decided.is_converged and not any(c.node in suspect for c in cluster.containers)
+
+
 def _is_started(intent: Intent, decided: Plan, cluster: ClusterState, now: datetime) -> bool:
     """All that is left to wait for are checks of containers that run, and none is to be replaced any more."""
+    if decided.is_converged:
+        return True
     if any(entry.severity is Severity.FAILED or entry.causes for entry in decided.blocked):
         return False
     world = World(intent, cluster, now)
     running = {c.id for c in world.containers if c.is_running}
     wanted = sum(map(len, world.slots.values()))
-    there = sum(c.service in intent.stack.services for c in world.containers)
+    there = sum(c.service in intent.stack.services and world.answers(c.node) for c in world.containers)
     return there <= wanted and all(entry.container in running for entry in decided.blocked)

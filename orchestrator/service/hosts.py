@@ -108,7 +108,7 @@ class Hosts:
 
     async def _refuse_in_use(self, name: NodeName, stacks: Stacks) -> None:
         volumes = sorted(volume for volume, node in (await stacks.homes()).items() if node == name)
-        containers = [c.name for c in await self.engines[name].containers()] if name in self.engines else []
+        containers = await self._containers_on(name)
         held = [f"containers {', '.join(containers)}"] if containers else []
         held += [f"the data of volumes {', '.join(volumes)}"] if volumes else []
         if held:
@@ -117,6 +117,19 @@ class Hosts:
                 why=f"it has {' and '.join(held)}",
                 fix=f"take the stacks down first, or leave them there: orch node rm --force {name}",
             )
+
+    async def _containers_on(self, name: NodeName) -> list[str]:
+        """Names; raises Conflict when the node does not say."""
+        if name not in self.engines:
+            return []
+        answer = await self._asked(self.engines[name], lambda engine: engine.containers())
+        if isinstance(answer, EngineError):
+            raise Conflict(
+                f'node "{name}" can\'t be asked what runs there',
+                why=answer.why or answer.what,
+                fix=f"when it won't come back, leave what is there: orch node rm --force {name}",
+            )
+        return [c.name for c in answer]
 
     def _writable(self) -> Nodes:
         assert self._registry is not None, "`open_control` gives every cluster a registry"

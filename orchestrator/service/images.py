@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from orchestrator.engine.protocol import Engine, Progress
 from orchestrator.errors import Conflict, NoSuchThing, OrchError
+from orchestrator.model.cluster import Availability
 from orchestrator.model.names import NodeName, ServiceName
 from orchestrator.model.plan import AnyOperation, BuildImage, PullImage
 from orchestrator.model.spec import Build, ServiceSpec, StackSpec
@@ -52,12 +53,13 @@ async def _built(
 
 
 async def pull(hosts: Hosts, stack: StackSpec, services: Sequence[ServiceName], emit: Emit, clock: Clock) -> None:
-    """On all nodes at once; all failures are told, the first is raised."""
+    """On all active nodes at once; all failures are told, the first is raised."""
     wanted = {s.image: s for s in _chosen(stack, services) if not s.build}
     answering, silent = await hosts.ask(_itself)
     if silent and not answering:
         raise next(iter(silent.values()))
-    jobs = [(node, engine, s) for node, engine in answering.items() for s in wanted.values()]
+    active = {node: e for node, e in answering.items() if hosts.nodes[node].availability is Availability.ACTIVE}
+    jobs = [(node, engine, s) for node, engine in active.items() for s in wanted.values()]
     results = await asyncio.gather(*(_pulled(emit, clock, stack, *job) for job in jobs), return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):

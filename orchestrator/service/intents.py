@@ -156,9 +156,11 @@ def after_down(
     )
 
 
-def after_rest(before: Intent, containers: Iterable[Container]) -> Intent:
-    """Services of which only stopped containers are left, and these are about to go."""
-    return replace(_quiet(before), stopped=before.stopped | {c.service for c in containers})
+def after_rest(before: Intent, doomed: Iterable[Container], containers: Iterable[Container]) -> Intent:
+    """`doomed` are about to go: services of which nothing else is left rest from now on."""
+    going = {c.id for c in doomed}
+    staying = {c.service for c in containers if c.id not in going}
+    return replace(_quiet(before), stopped=before.stopped | ({c.service for c in doomed} - staying))
 
 
 def _quiet(intent: Intent) -> Intent:

@@ -12,7 +12,7 @@ from orchestrator.model.names import NodeName, content_digest
 from orchestrator.reconciler.clock import utc_now
 from orchestrator.service.control import Control
 from orchestrator.service.hosts import Hosts
-from orchestrator.store import Nodes, SqliteStore, Vault
+from orchestrator.store import Nodes, SqliteStore, Store, Vault
 
 LOCAL = NodeName("local")
 
@@ -25,22 +25,28 @@ async def open_control(env: Mapping[str, str], command: str = "orch") -> AsyncIt
     Each such engine has a store of its own: what was declared on one is not looked for on another.
     """
     folder = home(env)
+    async with _opened(folder) as registered:
+        registry = Nodes(registered)
+        await registry.adopt(folder / "nodes.json")
+        nodes = await registry.list()
+        if not nodes:
+            nodes = (Node(name=LOCAL, endpoint=default_endpoint(env)),)
+            folder = folder / "engines" / content_digest(nodes[0].endpoint.encode())[:12]
+        async with _opened(folder) as store:
+            control = Control(store, Vault(store, folder / "key"), Hosts(nodes, connect, registry), utc_now, command)
+            try:
+                yield control
+            finally:
+                await control.close()
+
+
+@asynccontextmanager
+async def _opened(folder: Path) -> AsyncIterator[Store]:
     store = SqliteStore(folder / "orch.db")
-    registry = Nodes(store)
-    await registry.adopt(folder / "nodes.json")
-    nodes = await registry.list()
-    if not nodes:
-        endpoint = default_endpoint(env)
-        nodes = (Node(name=LOCAL, endpoint=endpoint),)
-        await store.close()
-        folder = folder / "engines" / content_digest(endpoint.encode())[:12]
-        store = SqliteStore(folder / "orch.db")
-    hosts = Hosts(nodes, connect, registry)
-    control = Control(store, Vault(store, folder / "key"), hosts, utc_now, command)
     try:
-        yield control
+        yield store
     finally:
-        await control.close()
+        await store.close()
 
 
 def home(env: Mapping[str, str]) -> Path:

@@ -15,6 +15,10 @@ from orchestrator.engine.protocol import Engine, EventKind, LogLine
 from orchestrator.errors import EngineError, UsageError
 from orchestrator.model.cluster import Container
 from orchestrator.model.names import ContainerId, NodeName
+from orchestrator.reconciler.tasks import Tasks
+
+LISTEN_AGAIN_S = 1.0
+"""After a stream of events has broken."""
 
 
 class TaggedLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,39 +95,58 @@ async def followed(
 class _Follower:
     def __init__(self, engines: dict[NodeName, Engine], window: Window, is_wanted: Callable[[Container], bool]) -> None:
         self._engines, self._window, self._is_wanted = engines, window, is_wanted
-        self._queue: asyncio.Queue[TaggedLine] = asyncio.Queue(maxsize=1000)
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._queue: asyncio.Queue[TaggedLine | None] = asyncio.Queue(maxsize=1000)
+        self._tasks = Tasks(self._wake)
+        self._readers: dict[str, asyncio.Task[None]] = {}
+        self._told: dict[str, datetime] = {}
+        """By id of the container: the time of the last line that was passed on."""
 
     async def run(self, containers: tuple[Container, ...]) -> AsyncIterator[TaggedLine]:
         for node in self._engines:
-            self._tasks[f"node {node}"] = asyncio.create_task(self._newcomers(node))
+            self._tasks.start(self._newcomers(node))
         for container in containers:
             self._follow(container, self._window)
         while True:
-            yield await self._queue.get()
+            tagged = await self._queue.get()
+            self._tasks.check()
+            if tagged is not None:
+                yield tagged
+
+    def _wake(self) -> None:
+        with suppress(asyncio.QueueFull):
+            self._queue.put_nowait(None)
 
     def _follow(self, c: Container, window: Window) -> None:
-        known = self._tasks.get(c.id)
-        if known is None or known.done():
-            self._tasks[c.id] = asyncio.create_task(self._copy(c, window))
+        self._readers[c.id] = self._tasks.start(self._copy(c, window, self._readers.get(c.id)))
 
-    async def _copy(self, c: Container, window: Window) -> None:
+    async def _copy(self, c: Container, window: Window, earlier: asyncio.Task[None] | None) -> None:
+        """`earlier` may still be reading the run before; what it has passed on is not told twice."""
+        if earlier is not None:
+            await asyncio.wait((earlier,))
         stream = self._engines[c.node].logs(
             c.id, follow=True, tail=window.tail, since=window.since, until=window.until, timestamps=True
         )
+        told = self._told.get(c.id, datetime.min.replace(tzinfo=UTC))
         with suppress(EngineError):
             async for line in stream:
-                await self._queue.put(TaggedLine(container=c, line=line))
+                if line.at is None or line.at > told:
+                    self._told[c.id] = line.at or told
+                    await self._queue.put(TaggedLine(container=c, line=line))
 
     async def _newcomers(self, node: NodeName) -> None:
-        with suppress(EngineError):
-            async for event in self._engines[node].events():
-                if event.kind is EventKind.START:
-                    container = await self._engines[node].container(ContainerId(event.id))
-                    if self._is_wanted(container):
-                        self._follow(container, Window(since=container.started_at))
+        """Containers that start on the node; a stream that breaks is opened anew."""
+        while True:
+            with suppress(EngineError):
+                async for event in self._engines[node].events():
+                    if event.kind is EventKind.START:
+                        await self._join(node, ContainerId(event.id))
+            await asyncio.sleep(LISTEN_AGAIN_S)
+
+    async def _join(self, node: NodeName, id: ContainerId) -> None:
+        with suppress(EngineError):  # it may be gone already
+            container = await self._engines[node].container(id)
+            if self._is_wanted(container):
+                self._follow(container, Window(since=container.started_at, until=self._window.until))
 
     async def close(self) -> None:
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await self._tasks.close()

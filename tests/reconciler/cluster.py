@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import yaml
+from msgspec.structs import replace
 
 from orchestrator.engine import Behaviour, MemoryEngine
 from orchestrator.engine.protocol import Engine
@@ -175,7 +176,8 @@ def made(services: Mapping[str, Any], **top: Any) -> StackSpec:
     whole = {name: {"image": "web:1", **(service or {})} for name, service in services.items()}
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "stack.yml").write_text(yaml.safe_dump({"services": whole, **top}))
-        return load(Request(files=("stack.yml",), project_name=SHOP, cwd=folder)).stack
+        stack = load(Request(files=("stack.yml",), project_name=SHOP, cwd=folder)).stack
+    return replace(stack, working_dir="/shop", files=())
 
 
 class Run:

@@ -1,29 +1,5 @@
-"""Loops in memory settle at once, unless a test is about just that; what a test leaves running fails it."""
+"""For all tests of the loop: see `fixtures`."""
 
-from __future__ import annotations
+from tests.reconciler.fixtures import leaves_no_task, quick_heart, settles_at_once, settling
 
-import asyncio
-from collections.abc import AsyncIterator
-
-import pytest
-
-
-@pytest.fixture
-def settling() -> None:
-    """For tests of the moment that the loop waits for what has just started."""
-
-
-@pytest.fixture(autouse=True)
-def _settles_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "settling" not in request.fixturenames:
-        monkeypatch.setattr("orchestrator.reconciler.loop.SETTLE_S", 0.0)
-
-
-@pytest.fixture(autouse=True)
-async def _leaves_no_task() -> AsyncIterator[None]:
-    before = asyncio.all_tasks()
-    yield
-    await asyncio.sleep(0)
-    mine = {asyncio.current_task()}
-    left = {task.get_coro() for task in asyncio.all_tasks() - before - mine if not task.done()}
-    assert not left, f"tasks that nobody ended: {left}"
+__all__ = ["leaves_no_task", "quick_heart", "settles_at_once", "settling"]

@@ -198,10 +198,12 @@ async def test_the_lock_is_looked_at_again_when_an_operation_that_waited_gets_it
         if not has_lock[0]:
             raise LeaseLost("the lock was lost")
 
-    cluster.behaves("db", healthy_after_s=60.0)
+    job = {"image": "job:1"}
+    assert (await cluster.up(made({"job": job}))).converged
     slow = Slow(cluster.n1)
     slow.held["create_container"] = asyncio.Event()
-    stack = made({**HEALTHY_DB, "web": {**HEALTHY_DB["web"], "deploy": {"replicas": 9}}})
+    after = {"depends_on": {"job": {"condition": "service_completed_successfully"}}, "deploy": {"replicas": 9}}
+    stack = made({"job": job, "web": after})
     async with running(cluster, stack, slow={N1: slow}, may_write=check) as run:
         working = asyncio.create_task(run.until_end())
         await eventually(lambda: slow.under_way["create_container"] == 4)
