@@ -226,7 +226,15 @@ class Executor:
             raise BadValue(
                 f'the content of "{file.key}" can\'t be had', why=str(error), fix="run orch up again"
             ) from error
-        return UploadedFile(path=grant.target, content=content, uid=int(grant.uid), gid=int(grant.gid), mode=grant.mode)
+        uid, gid = _id(grant, "uid", grant.uid), _id(grant, "gid", grant.gid)
+        return UploadedFile(path=grant.target, content=content, uid=uid, gid=gid, mode=grant.mode)
+
+
+def _id(grant: FileGrant, key: str, text: str) -> int:
+    if text.isdecimal():
+        return int(text)
+    why = "only the container itself knows its users by name"
+    raise BadValue(f'{key} "{text}" of "{grant.source}" is no number', why=why, fix="write the number")
 
 
 HANDLERS: Mapping[type, Callable[[Executor, Intent, Any], Awaitable[None]]] = {

@@ -14,11 +14,10 @@ from orchestrator.model.names import (
     SlotNumber,
     container_labels,
     resource_labels,
-    slot_name,
 )
 from orchestrator.model.plan import CreateContainer
 from orchestrator.model.spec import Attachment, Intent, NetworkSpec, ServiceSpec, StackSpec, VolumeSpec
-from orchestrator.planner import network_hash, volume_hash
+from orchestrator.planner import network_hash, service_hash, volume_hash
 
 SERVICE_PREFIX = "service:"
 
@@ -38,9 +37,9 @@ def container_request(intent: Intent, operation: CreateContainer, containers: It
         volumes={key: volume.name for key, volume in stack.volumes.items()},
         inherits=operation.inherits,
         networks=_joins(stack, service, operation.slot),
-        network_mode=_resolved(service.network_mode, there),
-        ipc=_resolved(service.host.ipc, there),
-        pid=_resolved(service.host.pid, there),
+        network_mode=_resolved(stack, service.network_mode, there),
+        ipc=_resolved(stack, service.host.ipc, there),
+        pid=_resolved(stack, service.host.pid, there),
     )
 
 
@@ -61,14 +60,16 @@ def _join(stack: StackSpec, service: ServiceSpec, attachment: Attachment, slot: 
     return NetworkJoin(name=stack.networks[attachment.network].name, attachment=attachment, aliases=tuple(names))
 
 
-def _resolved(mode: str, containers: list[Container]) -> str:
-    """`service:db` -> `container:<id>` of db's newest container on the same node."""
+def _resolved(stack: StackSpec, mode: str, containers: list[Container]) -> str:
+    """`service:db` -> `container:<id>` of db's first slot on the same node: its newest one of today's configuration."""
     if not mode.startswith(SERVICE_PREFIX):
         return mode
-    lender = ServiceName(mode[len(SERVICE_PREFIX) :])
-    newest = [c for c in containers if c.service == lender][-1:]
-    assert newest, f"{slot_name(lender, containers[0].slot) if containers else lender} was placed before its borrower"
-    return f"container:{newest[0].id}"
+    lender = stack.services[ServiceName(mode[len(SERVICE_PREFIX) :])]
+    today = service_hash(stack, lender)
+    there = [c for c in containers if c.service == lender.name]
+    assert there, f"{lender.name} is made before who lives in its namespace"
+    best = max(there, key=lambda c: (c.config == today, -c.slot, c.created_at.isoformat() if c.created_at else ""))
+    return f"container:{best.id}"
 
 
 def network_labels(stack: StackSpec, network: NetworkSpec) -> dict[str, str]:
