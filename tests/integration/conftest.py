@@ -62,6 +62,11 @@ def _one(labs: Labs, request: pytest.FixtureRequest) -> Iterator[Site]:
     yield from _site(labs, request, 1, ENGINES[0])
 
 
+@pytest.fixture(scope="module")
+def _late(labs: Labs, request: pytest.FixtureRequest) -> Iterator[Site]:
+    yield from _site(labs, request, 1, ENGINES[-1])
+
+
 @pytest.fixture(scope="module", params=ENGINES)
 def _each(labs: Labs, request: pytest.FixtureRequest) -> Iterator[Site]:
     yield from _site(labs, request, 1, request.param)
@@ -77,6 +82,12 @@ def three(_three: Site, tmp_path: Path, request: pytest.FixtureRequest) -> Itera
 def one(_one: Site, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Lab]:
     """One node, on the machine's own engine."""
     yield from _used(_one, tmp_path, request)
+
+
+@pytest.fixture
+def late(_late: Site, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """One node, on the latest engine."""
+    yield from _used(_late, tmp_path, request)
 
 
 @pytest.fixture
@@ -98,7 +109,7 @@ def _used(site: Site, folder: Path, request: pytest.FixtureRequest) -> Iterator[
 @pytest.fixture
 def orch(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Orch]:
     """The command, in an empty folder, with a store of its own. Name the lab's fixture before it."""
-    made = Orch(tmp_path, {})
+    made = Orch(tmp_path)
     yield made
     made.close()
     if request.node.stash.get(FAILED, True):
@@ -116,5 +127,5 @@ def _tell(lab: Lab) -> None:
 @pytest.fixture
 def engines(request: pytest.FixtureRequest) -> Engines:
     """The engines of the test's lab, to be asked past orch."""
-    name = next(name for name in ("three", "one", "each_engine") if name in request.fixturenames)
+    name = next(name for name in ("three", "one", "late", "each_engine") if name in request.fixturenames)
     return Engines(request.getfixturevalue(name))

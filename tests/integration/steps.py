@@ -72,13 +72,20 @@ class Running:
 
 
 class Orch:
-    """The command, in a folder and with an environment of its own. `said`: all that it has said, for a failed test."""
+    """The command, in a folder and with an environment of its own. `said`: all that it has said, for a failed test.
 
-    def __init__(self, folder: Path, env: Mapping[str, str]) -> None:
-        self.folder, self.said = folder, list[Done]()
+    where: what argv is put before it, such as `Lab.enter("hub")`: to run it on another network.
+    """
+
+    def __init__(self, folder: Path, where: Sequence[str] = ()) -> None:
+        self.folder, self.where, self.said = folder, tuple(where), list[Done]()
         self._running: list[Running] = []
         base = {"PATH": os.environ["PATH"], "HOME": str(folder / "home"), "ORCH_HOME": str(folder / "orch-home")}
-        self.env = {**base, "PYTHONPATH": str(ROOT), **env}
+        self.env = {**base, "PYTHONPATH": str(ROOT)}
+
+    def argv(self, *words: str | Path) -> list[str]:
+        """The whole command line."""
+        return [*self.where, sys.executable, "-m", "orchestrator", *map(str, words)]
 
     def stack(self, text: str, name: str = "stack.yml") -> Path:
         """Writes a stack file into the folder."""
@@ -87,9 +94,8 @@ class Orch:
         return path
 
     def start(self, *argv: str | Path, env: Mapping[str, str] | None = None) -> Running:
-        words = [str(word) for word in argv]
         process = subprocess.Popen(
-            [sys.executable, "-m", "orchestrator", *words],
+            self.argv(*argv),
             cwd=self.folder,
             env={**self.env, **(env or {})},
             text=True,
@@ -97,7 +103,7 @@ class Orch:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        self._running.append(Running(words, process, self.said))
+        self._running.append(Running([str(word) for word in argv], process, self.said))
         return self._running[-1]
 
     def __call__(
