@@ -6,6 +6,7 @@ same time; what has to wait for them is in the next plan.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
@@ -121,12 +122,14 @@ class CreateContainer(_OnContainer, frozen=True, kw_only=True, tag=True):
     """Make the container `name`, stopped, attached to the first of its networks.
 
     replaces: the container whose place it will take; `inherits` are that one's anonymous volumes.
+    lenders:  service -> the container of it whose namespace the new one lives in (`network_mode: service:x`).
     """
 
     name: str
     config: Digest
     replaces: str = ""
     inherits: tuple[HeldVolume, ...] = ()
+    lenders: Mapping[ServiceName, ContainerId] = {}
 
     @property
     def target(self) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import msgspec
 
 from orchestrator.model.cluster import Container, ContainerState, NodeStatus
-from orchestrator.model.names import ServiceName
 from orchestrator.model.plan import Verdict
 from orchestrator.model.spec import Incarnation, Mode, RestartCondition, ServiceSpec
+from orchestrator.planner.groups import borrowed
 from orchestrator.planner.world import World
 
 
@@ -47,14 +47,25 @@ def _is_orphan(world: World, c: Container) -> bool:
 
 def _is_misplaced(world: World, c: Container) -> bool:
     service = _service(world, c)
-    return service.mode is Mode.GLOBAL and world.global_nodes(c.service).get(c.slot) != c.node
+    return service.mode is Mode.GLOBAL and world.global_nodes[c.service].get(c.slot) != c.node
 
 
-def _has_stale_network(world: World, c: Container) -> str:
-    """The name of a network of ours on its node that the stack describes otherwise now."""
-    for name in world.network_names(_service(world, c)):
+def _stale_network(world: World, c: Container) -> str:
+    """The name of a network that it is on and that the stack describes otherwise now."""
+    if _is_done(world, c):
+        return ""
+    return next((name for name in sorted(c.networks) if (c.node, name) in world.stale_networks), "")
+
+
+def _lost_network(world: World, c: Container) -> str:
+    """The name of a network that it was on and that is not there any more, or only another one of that name.
+
+    The engine would look for the old one by its id, and refuse. Source: moby, `getNetworkID`.
+    """
+    for name in () if _is_done(world, c) else world.network_names(_service(world, c)):
         network = world.networks.get((c.node, name))
-        if network and network.config and network.config != world.network_hashes[name]:
+        known = c.network_ids.get(name, "")
+        if known and (network is None or network.id != known):
             return name
     return ""
 
@@ -68,12 +79,26 @@ def _has_stale_image(world: World, c: Container) -> bool:
     return image is not None and bool(c.image_id) and image.id != c.image_id
 
 
-def _lender(world: World, c: Container) -> bool:
-    """It lives in the namespace of a container that is gone or will be."""
-    return any(
-        not any(other.id == lender and other.config == world.hashes.get(other.service) for other in world.containers)
-        for lender in c.borrows
-    )
+def _lost_lender(world: World, c: Container) -> str:
+    """The name of a service whose namespace it should be in, but is not, or not for long."""
+    for name in () if _is_done(world, c) else borrowed(_service(world, c)):
+        if not any(other.id in c.borrows and _lends(world, other) for other in world.by_service[name]):
+            return name
+    return ""
+
+
+def _lends(world: World, c: Container) -> bool:
+    return c.state is not ContainerState.REMOVING and not is_outdated(world, c)
+
+
+def _is_done(world: World, c: Container) -> bool:
+    """It has ended well and is not to run again, so that it needs neither network nor namespace."""
+    return c.has_succeeded and not _comes_back(world, c) and incarnation(c) not in world.intent.again
+
+
+def is_outdated(world: World, c: Container) -> bool:
+    """It is to be replaced, whatever state it is in."""
+    return any(verdict is Verdict.REPLACE and holds(world, c) for verdict, _, holds in RULES)
 
 
 def _replaced_dependency(world: World, c: Container) -> str:
@@ -85,19 +110,32 @@ def _replaced_dependency(world: World, c: Container) -> str:
 
 
 def _replaced_after(dependency: Container, c: Container) -> bool:
-    if not dependency.replaces or dependency.created_at is None or c.started_at is None:
+    """What had ended before of itself stays so; what we stopped since then is still to be started."""
+    at = dependency.created_at
+    if not dependency.replaces or at is None or c.started_at is None or at <= c.started_at:
         return False
-    return dependency.created_at > c.started_at
+    return c.is_running or (c.finished_at is not None and c.finished_at >= at)
 
 
 def _comes_back(world: World, c: Container) -> bool:
-    return _service(world, c).restart.condition in (RestartCondition.ALWAYS, RestartCondition.UNLESS_STOPPED)
+    return comes_back(_service(world, c))
 
 
-def _ended(world: World, c: Container) -> str:
-    del world
+def comes_back(service: ServiceSpec) -> bool:
+    """Its containers are started again however they end."""
+    return service.restart.condition in (RestartCondition.ALWAYS, RestartCondition.UNLESS_STOPPED)
+
+
+def ended(c: Container) -> str:
+    """How it ended, to follow its name."""
     why = "was killed for want of memory" if c.oom_killed else f"exited with {c.exit_code}"
     return f"{why}: {c.error}" if c.error else why
+
+
+def _surplus_reason(world: World, c: Container) -> str:
+    if _service(world, c).mode is Mode.GLOBAL:
+        return f"{c.node} has to do without"
+    return f"{c.service} is scaled to {len(world.slots[c.service])}"
 
 
 RULES: tuple[Rule, ...] = (
@@ -111,18 +149,27 @@ RULES: tuple[Rule, ...] = (
     ),
     (Verdict.REMOVE, "no service of this name is left", lambda w, c: _is_orphan(w, c) and w.intent.remove_orphans),
     (Verdict.ORPHAN, "no service of this name is left", _is_orphan),
-    (Verdict.SURPLUS, lambda w, c: _surplus_reason(w, c.service), lambda w, c: c.slot not in w.slots[c.service]),
+    (Verdict.SURPLUS, _surplus_reason, lambda w, c: c.slot not in w.slots[c.service]),
     (Verdict.SURPLUS, "another node has this slot", _is_misplaced),
     (Verdict.REST, "it was stopped by request", lambda w, c: c.service in w.intent.stopped),
-    (
-        Verdict.REMOVE,
-        lambda w, c: f"network {_has_stale_network(w, c)} changed",
-        lambda w, c: bool(_has_stale_network(w, c)),
-    ),
     (Verdict.REPLACE, "its replacement was asked for", lambda w, c: c.id in w.intent.recreate),
     (Verdict.REPLACE, _config_reason, lambda w, c: c.config != w.hashes[c.service]),
     (Verdict.REPLACE, "its image changed", _has_stale_image),
-    (Verdict.REPLACE, "the container whose namespace it uses was replaced", _lender),
+    (
+        Verdict.REPLACE,
+        lambda w, c: f"network {_stale_network(w, c)} changed",
+        lambda w, c: bool(_stale_network(w, c)),
+    ),
+    (
+        Verdict.REPLACE,
+        lambda w, c: f"its network {_lost_network(w, c)} is gone",
+        lambda w, c: bool(_lost_network(w, c)),
+    ),
+    (
+        Verdict.REPLACE,
+        lambda w, c: f"it has to be in the namespace of {_lost_lender(w, c)}",
+        lambda w, c: bool(_lost_lender(w, c)),
+    ),
     (Verdict.REPLACE, "the engine could not remove it", lambda w, c: c.state is ContainerState.DEAD),
     (Verdict.RESTART, "a restart was asked for", lambda w, c: incarnation(c) in w.intent.again),
     (
@@ -132,16 +179,11 @@ RULES: tuple[Rule, ...] = (
     ),
     (Verdict.KEEP, "it runs", lambda w, c: c.is_running),
     (Verdict.START, "it has not been started", lambda w, c: c.state is ContainerState.CREATED),
-    (Verdict.START, _ended, _comes_back),
+    (Verdict.START, lambda w, c: f"it {ended(c)}", _comes_back),
     (Verdict.DONE, "it ran to its end", lambda w, c: c.has_succeeded),
-    (Verdict.FAILED, _ended, lambda w, c: True),
+    (Verdict.FAILED, lambda w, c: ended(c), lambda w, c: True),
 )
 
 
 def _status(world: World, c: Container) -> NodeStatus:
     return world.nodes[c.node].status if c.node in world.nodes else NodeStatus.DOWN
-
-
-def _surplus_reason(world: World, service: ServiceName) -> str:
-    wanted = len(world.slots[service])
-    return f"{service} is scaled to {wanted}"

@@ -12,6 +12,9 @@ from orchestrator.model.cluster import Container, Health
 from orchestrator.model.names import ServiceName, slot_name
 from orchestrator.model.plan import Verdict
 from orchestrator.model.spec import Condition, Dependency
+from orchestrator.planner.classify import comes_back
+from orchestrator.planner.draft import Draft
+from orchestrator.planner.prerequisites import is_settling
 from orchestrator.planner.slots import Slots, SlotState
 from orchestrator.planner.world import World
 
@@ -28,9 +31,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 HOLDS = Answer()
 
 
-def may_start(world: World, slots: Slots, service: ServiceName) -> Answer:
-    """Whether all dependencies of the service let it start."""
-    answers = [_dependency(world, slots, name, how) for name, how in sorted(world.graph.dependencies[service].items())]
+def may_start(world: World, slots: Slots, draft: Draft, service: ServiceName) -> Answer:
+    """Whether all dependencies of the service let it start. `draft` has what this plan says of them already."""
+    edges = sorted(world.graph.dependencies[service].items())
+    answers = [_dependency(world, slots, draft, name, how) for name, how in edges]
     open_ones = [answer for answer in answers if not answer.holds]
     if not open_ones:
         return HOLDS
@@ -42,23 +46,32 @@ def may_start(world: World, slots: Slots, service: ServiceName) -> Answer:
     )
 
 
-def _dependency(world: World, slots: Slots, name: ServiceName, how: Dependency) -> Answer:
-    """Nobody waits for what is scaled to 0 or stopped by request. Of several open slots the first is told."""
+def _dependency(world: World, slots: Slots, draft: Draft, name: ServiceName, how: Dependency) -> Answer:
+    """Nobody waits for what is scaled to 0 or stopped by request, nor in vain for what is optional.
+
+    Of several open slots the first is told.
+    """
     if name in world.intent.stopped:
         return HOLDS
     for state in slots.wanted[name]:
-        answer = _slot(state, how.condition)
-        if not answer.holds and (how.required or not answer.is_hopeless):
+        answer = _slot(world, state, how.condition)
+        is_vain = answer.is_hopeless or draft.has_failed(slot_name(state.service, state.number))
+        if not answer.holds and (how.required or not is_vain):
             return answer
     return HOLDS
 
 
-def _slot(state: SlotState, condition: Condition) -> Answer:
+def _slot(world: World, state: SlotState, condition: Condition) -> Answer:
     holder, name = state.holder, slot_name(state.service, state.number)
+    service = world.stack.services[state.service]
     if holder is None or (state.leaving and not state.is_settled):
         return _wait(name, "is not there yet" if not state.leaving else "is being replaced")
     if holder.verdict in (Verdict.START, Verdict.RESTART, Verdict.WAIT):
         return _wait(name, f"has to start first ({holder.reason})")
+    if is_settling(world, service, holder.container.node):
+        return _wait(name, "may have to be replaced: its image is being fetched")
+    if condition is Condition.COMPLETED and comes_back(service):
+        return _hopeless(name, "never finishes: its restart policy starts it again")
     return CHECKS[condition](name, holder.container)
 
 

@@ -17,6 +17,7 @@ class Draft:
         self._world = world
         self._operations: dict[str, AnyOperation] = {}
         self._blocked: dict[str, Blocked] = {}
+        self._lost: set[str] = set()
         self._wake_at: datetime | None = None
 
     def add(self, operation: AnyOperation) -> None:
@@ -71,6 +72,12 @@ class Draft:
                 container=container,
                 node=node,
             )
+            if severity is Severity.FAILED or any(cause in self._lost for cause in causes):
+                self._lost.add(subject)
+
+    def has_failed(self, subject: str) -> bool:
+        """It needs a person, or waits for something that does."""
+        return subject in self._lost
 
     def wake(self, at: datetime) -> None:
         self._wake_at = at if self._wake_at is None else min(self._wake_at, at)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from functools import cached_property
 
 import msgspec
 
 from orchestrator.model.cluster import Container, HeldPort, NodeStatus
 from orchestrator.model.names import NodeName, ServiceName, SlotNumber, slot_name
+from orchestrator.model.plan import Verdict
 from orchestrator.model.spec import Mode, Port, ServiceSpec
-from orchestrator.planner.groups import groups
-from orchestrator.planner.slots import Slots
+from orchestrator.planner.groups import borrowed
+from orchestrator.planner.slots import Slots, SlotState
 from orchestrator.planner.world import World
 
 
@@ -42,10 +42,8 @@ class Placement:
             (c.node, c.service) for c in world.containers if world.answers(c.node)
         )
         self._pins: dict[frozenset[ServiceName], NodeName] = {}
-
-    @cached_property
-    def _groups(self) -> dict[ServiceName, frozenset[ServiceName]]:
-        return groups(self._world)
+        for name, slot, node in world.creating:
+            self._take(world.stack.services[name], slot, node)
 
     def place(self, service: ServiceSpec, slot: SlotNumber) -> NodeName | Unplaceable:
         """The node that should hold the slot, or why none can."""
@@ -64,16 +62,26 @@ class Placement:
     def _pinned(self, service: ServiceSpec, slot: SlotNumber) -> NodeName | Unplaceable | None:
         """The one node that comes into question, or None: any."""
         if service.mode is Mode.GLOBAL:
-            return self._world.global_nodes(service.name)[slot]
-        group = self._groups[service.name]
+            node = self._world.global_nodes[service.name][slot]
+            return node if self._is_usable(node) else self._unusable(node, "its place is")
+        group = self._slots.groups[service.name]
         homes = {volume: home for name in sorted(group) for volume, home in self._homes(name)}
         if len(set(homes.values())) > 1:
             return Unplaceable(reason="its volumes are on different nodes: " + _pairs(homes), fix=ONE_HOME)
         for volume, home in homes.items():
-            if not self._world.answers(home):
-                return Unplaceable(reason=f"the data of volume {volume} is on {home}, {_plight(self._world, home)}")
-            return home
-        return self._stays(service, slot) or self._group_node(group, service)
+            return home if self._is_usable(home) else self._unusable(home, f"the data of volume {volume} is")
+        lenders = (lender(state) for name in borrowed(service) for state in self._slots.wanted[name])
+        lent = next((c.node for c in lenders if c is not None and self._is_usable(c.node)), None)
+        return lent or self._stays(service, slot) or self._group_node(group, service)
+
+    def _is_usable(self, node: NodeName) -> bool:
+        return node in self._world.usable_nodes
+
+    def _unusable(self, node: NodeName, what: str) -> Unplaceable:
+        """Of a node that has just fallen silent time will tell."""
+        host = self._world.nodes.get(node)
+        is_hopeless = host is None or host.status is not NodeStatus.SUSPECT
+        return Unplaceable(reason=f"{what} on {node}, {_plight(self._world, node)}", is_hopeless=is_hopeless)
 
     def _homes(self, service: ServiceName) -> Iterator[tuple[str, NodeName]]:
         for volume in self._world.volume_names(self._world.stack.services[service]):
@@ -87,19 +95,37 @@ class Placement:
         nodes = [judgement.container.node for judgement in state.leaving]
         return next((node for node in nodes if node in self._world.usable_nodes), None)
 
-    def _group_node(self, group: frozenset[ServiceName], service: ServiceSpec) -> NodeName | None:
+    def _group_node(self, group: frozenset[ServiceName], service: ServiceSpec) -> NodeName | Unplaceable | None:
         if len(group) == 1 and not self._world.volume_names(service):
             return None
-        if group not in self._pins and self._world.usable_nodes:
+        if group not in self._pins:
+            seat = self._seat(group)
+            if seat is not None and not self._is_usable(seat):
+                return self._unusable(seat, f"what it shares a network or volume with ({_others(group, service)}) is")
+            if not self._world.usable_nodes:
+                return None
             self._pins[group] = min(self._world.usable_nodes, key=lambda node: self._group_score(group, node))
-        return self._pins.get(group)
+        return self._pins[group]
 
-    def _group_score(self, group: frozenset[ServiceName], node: NodeName) -> tuple[int, int, int, int, str]:
-        """Where most of the group is; else where its ports are free, nobody else is, and its images are."""
+    def _seat(self, group: frozenset[ServiceName]) -> NodeName | None:
+        """Where most of the group is, also if that node can't be used just now; None while it is nowhere."""
+        places = Counter(c.node for name in group for c in self._world.by_service[name] if self._may_return(c.node))
+        places.update(node for name, _, node in self._world.creating if name in group)
+        return min(places, key=lambda node: (-places[node], not self._is_usable(node), node), default=None)
+
+    def _may_return(self, node: NodeName) -> bool:
+        return node in self._world.nodes and self._world.nodes[node].status is not NodeStatus.DOWN
+
+    def _group_score(self, group: frozenset[ServiceName], node: NodeName) -> tuple[bool, int, int, int, int, str]:
+        """Its seat; else where it has begun, its ports are free, nobody else is, and its images are."""
         services = [self._world.stack.services[name] for name in sorted(group)]
         clashes = sum(bool(_port_clash(self, s, SlotNumber(1), node)) for s in services if s.replicas)
         images = sum((node, s.image) in self._world.images for s in services)
-        return -sum(self._count[node, name] for name in group), clashes, self._load(node), -images, node
+        begun = sum(self._has_network(node, name) for s in services for name in self._world.network_names(s))
+        return node != self._seat(group), -begun, clashes, self._load(node), -images, node
+
+    def _has_network(self, node: NodeName, name: str) -> bool:
+        return (node, name) in self._world.networks or self._world.cluster.creating.get(f"network {name}") == node
 
     def _refusal(self, service: ServiceSpec, slot: SlotNumber, node: NodeName) -> str:
         return next((reason for rule in FILTERS if (reason := rule(self, service, slot, node))), "")
@@ -120,6 +146,9 @@ class Placement:
         """Ports of the node that are held or promised, each with whom."""
         yield from self._promised[node]
         yield from ((port, "a container of another stack") for port in self._world.held_ports(node))
+        for orphan in self._slots.orphans:
+            if orphan.container.node == node and orphan.container.is_running:
+                yield from ((port, orphan.container.name) for port in orphan.container.ports)
         for states in self._slots.wanted.values():
             for state in states:
                 if state.holder and state.holder.container.node == node:
@@ -147,6 +176,14 @@ def wanted_ports(service: ServiceSpec, slot: SlotNumber) -> Iterator[HeldPort]:
     for port in service.ports:
         if port.published:
             yield HeldPort(port=published_port(port, slot), protocol=port.protocol, host_ip=port.host_ip)
+
+
+def lender(state: SlotState, node: NodeName | None = None) -> Container | None:
+    """The slot's container of today's configuration, on that node, so that another one can live in its namespaces."""
+    holder = state.holder
+    if holder is None or holder.verdict in (Verdict.WAIT, Verdict.REST) or node not in (None, holder.container.node):
+        return None
+    return holder.container
 
 
 def published_port(port: Port, slot: SlotNumber) -> int:
@@ -179,6 +216,10 @@ def _plight(world: World, node: NodeName) -> str:
     if status is NodeStatus.READY:
         return f"which is on {world.nodes[node].availability}"
     return "which does not answer" + (f" ({world.nodes[node].trouble})" if world.nodes[node].trouble else "")
+
+
+def _others(group: frozenset[ServiceName], service: ServiceSpec) -> str:
+    return ", ".join(sorted(group - {service.name})) or "its other containers"
 
 
 def _nodes(refusals: dict[NodeName, str], why: str) -> str:

@@ -27,6 +27,9 @@ class Lack(msgspec.Struct, frozen=True, kw_only=True):
 
     what: str
     fix: str = ""
+    is_hopeless: bool = True
+    """False: it comes by itself, from `causes`."""
+    causes: tuple[str, ...] = ()
 
 
 Missing = AnyOperation | Lack
@@ -34,23 +37,44 @@ Missing = AnyOperation | Lack
 
 def prepare(world: World, draft: Draft, service: ServiceSpec, slot: SlotNumber, node: NodeName) -> bool:
     """True if the node has all that the slot needs; else the missing is planned, or the slot is blocked."""
-    subject = slot_name(service.name, slot)
     missing = [*_image(world, service, node), *_networks(world, service, node), *_volumes(world, service, node)]
+    return not _provide(draft, missing, slot_name(service.name, slot), node)
+
+
+def prepare_networks(world: World, draft: Draft, service: ServiceSpec, slot: SlotNumber, node: NodeName) -> bool:
+    """The same of its networks alone, for a container that exists."""
+    return not _provide(draft, list(_networks(world, service, node)), slot_name(service.name, slot), node)
+
+
+def _provide(draft: Draft, missing: list[Missing], subject: str, node: NodeName) -> bool:
+    """True if anything is missing."""
     for need in missing:
         if isinstance(need, Lack):
-            draft.block(subject, need.what, severity=Severity.FAILED, fix=need.fix, node=node)
+            severity = Severity.FAILED if need.is_hopeless else Severity.WAITING
+            draft.block(subject, need.what, severity=severity, fix=need.fix, node=node, causes=need.causes)
         else:
             draft.add(need)
             draft.block(subject, f"needs {need.subject} on {node}", causes=(need.subject,), node=node)
-    return not missing
+    return bool(missing)
 
 
-def refresh_image(world: World, draft: Draft, service: ServiceSpec, node: NodeName) -> None:
-    """Fetches the image again where the policy says so at each `up`, though a container runs already."""
-    if service.pull_policy in (PullPolicy.ALWAYS, PullPolicy.BUILD):
-        for need in _image(world, service, node):
-            if not isinstance(need, Lack):
-                draft.add(need)
+def refresh_image(world: World, draft: Draft, service: ServiceSpec, slot: SlotNumber, node: NodeName) -> None:
+    """Fetches the image again where the policy says so at each `up`, though a container is there already."""
+    if is_refreshing(world, service, node):
+        _provide(draft, list(_image(world, service, node)), slot_name(service.name, slot), node)
+
+
+def is_settling(world: World, service: ServiceSpec, node: NodeName) -> bool:
+    """It is refreshing, and that has not failed yet: what is to start had better wait for what comes of it."""
+    has_failed = f"{node}/image/{service.image}" in world.cluster.failures
+    return is_refreshing(world, service, node) and not has_failed
+
+
+def is_refreshing(world: World, service: ServiceSpec, node: NodeName) -> bool:
+    """A container of the service may turn out to be outdated as soon as its image has been fetched."""
+    if service.pull_policy not in (PullPolicy.ALWAYS, PullPolicy.BUILD) or not world.answers(node):
+        return False
+    return any(not isinstance(need, Lack) for need in _image(world, service, node))
 
 
 def _image(world: World, service: ServiceSpec, node: NodeName) -> Iterator[Missing]:
@@ -106,16 +130,21 @@ def _networks(world: World, service: ServiceSpec, node: NodeName) -> Iterator[Mi
                 )
         elif found is None:
             yield CreateNetwork(node=node, name=network.name, key=network.key, cause=f"{service.name} is on it")
-        elif found.config and found.config != world.network_hashes[network.name]:
-            yield from _stale(world, network, node)
+        elif (node, network.name) in world.stale_networks:
+            yield _stale(world, network, node)
 
 
-def _stale(world: World, network: NetworkSpec, node: NodeName) -> Iterator[Missing]:
-    """A network that is described otherwise now goes first, as soon as no container of the stack is on it."""
-    members = [c.name for c in world.containers if c.node == node and network.name in c.networks]
-    if members:
-        return
-    yield RemoveNetwork(node=node, name=network.name, key=network.key, cause="its description changed")
+def _stale(world: World, network: NetworkSpec, node: NodeName) -> Missing:
+    """A network that is described otherwise now goes first, as soon as none of its containers runs."""
+    on_it = [c for c in world.containers if c.node == node and network.name in c.networks and c.is_running]
+    what = f"network {network.name} changed"
+    if alien := next((c for c in on_it if c.service not in world.stack.services), None):
+        fix = "" if world.intent.remove_orphans else f'stop it, or "--remove-orphans", which removes {alien.name}'
+        return Lack(what=f"{what}, and {alien.name} is on it", fix=fix, is_hopeless=not world.intent.remove_orphans)
+    if on_it:
+        causes = tuple(sorted({slot_name(c.service, c.slot) for c in on_it}))
+        return Lack(what=f"{what}; {on_it[0].name} has to stop first", causes=causes, is_hopeless=False)
+    return RemoveNetwork(node=node, name=network.name, key=network.key, cause="its description changed")
 
 
 def _volumes(world: World, service: ServiceSpec, node: NodeName) -> Iterator[Missing]:

@@ -33,7 +33,8 @@ MOST_WAVES = 10_000
 def preview(intent: Intent, cluster: ClusterState, *, now: datetime) -> Preview:
     """All steps that lead from `cluster` to what is wanted, if each one goes well, with what each waits for."""
     steps: list[Step] = []
-    for wave in range(1, MOST_WAVES):
+    wave = 0
+    for _ in range(MOST_WAVES):
         decided = plan(intent, cluster, now=now)
         if not decided.operations:
             later = settle(intent, cluster, now)
@@ -41,6 +42,7 @@ def preview(intent: Intent, cluster: ClusterState, *, now: datetime) -> Preview:
                 return Preview(steps=tuple(steps), blocked=decided.blocked)
             cluster = later
             continue
+        wave += 1
         after = _Predecessors(World(intent, cluster, now), steps)
         steps += [
             Step(number=len(steps) + at, wave=wave, operation=operation, after=after.of(operation))

@@ -5,9 +5,13 @@ The way down is the reverse of the graph: a container stops when nothing that de
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
+
 from orchestrator.model.cluster import Container
-from orchestrator.model.names import ServiceName, slot_name
-from orchestrator.model.plan import RemoveContainer, RemoveNetwork, RemoveVolume, StopContainer, Verdict
+from orchestrator.model.names import NodeName, ServiceName, slot_name
+from orchestrator.model.plan import RemoveContainer, RemoveNetwork, RemoveVolume, Severity, StopContainer, Verdict
+from orchestrator.model.spec import NetworkSpec, VolumeSpec
 from orchestrator.planner.classify import Judgement
 from orchestrator.planner.draft import Draft
 from orchestrator.planner.slots import Slots
@@ -21,13 +25,18 @@ class Removal:
         self._world, self._slots, self._draft = world, slots, draft
         resting = [s.holder for states in slots.wanted.values() for s in states if s.holder is not None]
         self._resting = tuple(j for j in resting if j.verdict is Verdict.REST)
-        going = (*slots.unwanted, *self._resting)
-        self._running = {j.container.service for j in going if j.container.is_running}
+        self._users_of: dict[ServiceName, tuple[str, ...]] = {}
+        self._running: dict[ServiceName, list[str]] = defaultdict(list)
+        for judgement in (*slots.unwanted, *self._resting, *slots.evicted):
+            if judgement.container.is_running:
+                self._running[judgement.container.service].append(_subject(judgement.container))
 
     def step(self) -> None:
-        for judgement in self._resting:
+        for judgement in (*self._resting, *self._slots.evicted):
             if judgement.container.is_running:
                 self._stop(judgement)
+        for judgement in self._slots.unreachable:
+            self._give_up(judgement)
         for judgement in self._slots.unwanted:
             self._take_down(judgement)
         if self._world.intent.removed:
@@ -37,9 +46,7 @@ class Removal:
 
     def _take_down(self, judgement: Judgement) -> None:
         c = judgement.container
-        if not self._world.answers(c.node):
-            self._wait(judgement, f"{c.node} does not answer")
-        elif c.is_running and self._world.intent.stop_timeout_s != 0:
+        if c.is_running and self._world.intent.stop_timeout_s != 0:
             self._stop(judgement)
         elif c.is_running and (users := self._users(c.service)):
             self._wait(judgement, f"stops after {', '.join(users)}", causes=users)
@@ -77,29 +84,62 @@ class Removal:
         )
         self._wait(judgement, "is being stopped")
 
-    def _users(self, service: ServiceName) -> tuple[ServiceName, ...]:
-        """Services that depend on it, that go too and still run."""
+    def _users(self, service: ServiceName) -> tuple[str, ...]:
+        """Slots of services that depend on it, that go too and still run."""
         if service not in self._world.stack.services:
             return ()
-        users = self._world.graph.with_dependents([service])
-        return tuple(user for user in users if user != service and user in self._running)
+        if service not in self._users_of:
+            others = (user for user in self._world.graph.with_dependents([service]) if user != service)
+            self._users_of[service] = tuple(slot for user in others for slot in self._running.get(user, ()))
+        return self._users_of[service]
+
+    def _give_up(self, judgement: Judgement) -> None:
+        """A stack that is taken down is forgotten, so what can't be reached must be told before."""
+        c = judgement.container
+        if judgement.verdict is not Verdict.LOST:
+            self._wait(judgement, judgement.reason)
+            return
+        fix = f'bring it back, or "orch node rm {c.node}" to give up what is there'
+        self._draft.block(_subject(c), judgement.reason, severity=Severity.FAILED, fix=fix, container=c.id, node=c.node)
 
     def _networks(self) -> None:
         for (node, name), network in sorted(self._world.networks.items()):
-            if network.stack == self._world.stack.name and self._world.answers(node) and not self._members(node, name):
+            if network.stack != self._world.stack.name or _is_external(self._world.stack.networks, name):
+                continue
+            if self._world.answers(node) and not self._members(node, name):
                 self._draft.add(RemoveNetwork(node=node, name=name, key=network.key, cause="the stack is taken down"))
 
-    def _members(self, node: str, network: str) -> list[Container]:
+    def _members(self, node: NodeName, network: str) -> list[Container]:
         return [c for c in self._world.containers if c.node == node and network in c.networks]
 
     def _volumes(self) -> None:
-        """Only the stack's own, and only when no container is left that could hold one."""
-        if self._world.containers:
-            return
+        """The stack's own, each as soon as no container holds it; what can't go is told."""
         for (node, name), volume in sorted(self._world.volumes.items()):
-            if volume.stack == self._world.stack.name and self._world.answers(node):
-                self._draft.add(RemoveVolume(node=node, name=name, key=volume.key, cause="its removal was asked for"))
+            if volume.stack == self._world.stack.name and not _is_external(self._world.stack.volumes, name):
+                self._volume(node, name, volume.key)
+
+    def _volume(self, node: NodeName, name: str, key: str) -> None:
+        users = [c for c in self._world.containers if c.node == node and any(v.name == name for v in c.volumes)]
+        staying = next((c for c in users if c.service not in self._world.stack.services), None)
+        if not self._world.answers(node):
+            self._keep_volume(name, f"{node} does not answer", fix="bring the node back and try again")
+        elif staying and not self._world.intent.remove_orphans:
+            self._keep_volume(name, f"{staying.name}, of no service in the file, holds it", fix='"--remove-orphans"')
+        elif not users:
+            self._draft.add(RemoveVolume(node=node, name=name, key=key, cause="its removal was asked for"))
+
+    def _keep_volume(self, name: str, reason: str, *, fix: str) -> None:
+        self._draft.block(f"volume {name}", f"it can't be removed: {reason}", severity=Severity.FAILED, fix=fix)
 
     def _wait(self, judgement: Judgement, reason: str, *, causes: tuple[str, ...] = ()) -> None:
         c = judgement.container
-        self._draft.block(slot_name(c.service, c.slot), reason, causes=causes, container=c.id, node=c.node)
+        self._draft.block(_subject(c), reason, causes=causes, container=c.id, node=c.node)
+
+
+def _subject(c: Container) -> str:
+    return slot_name(c.service, c.slot)
+
+
+def _is_external(declared: Mapping[str, NetworkSpec] | Mapping[str, VolumeSpec], name: str) -> bool:
+    """It may have been the stack's once, and is declared to be somebody else's now."""
+    return any(entry.name == name and entry.external for entry in declared.values())

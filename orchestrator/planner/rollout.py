@@ -6,10 +6,11 @@ There is no rollout object: each pass sees how far every slot is and takes its n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 
 from orchestrator.model.cluster import Container, ContainerState, HeldVolume
-from orchestrator.model.names import container_name, interim_name, slot_name
+from orchestrator.model.names import ContainerId, NodeName, ServiceName, container_name, interim_name, slot_name
 from orchestrator.model.plan import (
     ConnectNetwork,
     CreateContainer,
@@ -24,10 +25,14 @@ from orchestrator.model.spec import MountType, Order, ServiceSpec
 from orchestrator.planner.classify import Judgement
 from orchestrator.planner.conditions import may_start
 from orchestrator.planner.draft import Draft
-from orchestrator.planner.placement import Placement, Unplaceable, wanted_ports
-from orchestrator.planner.prerequisites import prepare, refresh_image
+from orchestrator.planner.groups import borrowed
+from orchestrator.planner.placement import PORTS, Placement, Unplaceable, lender, wanted_ports
+from orchestrator.planner.prerequisites import is_settling, prepare, prepare_networks, refresh_image
 from orchestrator.planner.slots import Slots, SlotState, is_unhealthy
 from orchestrator.planner.world import World
+
+LEAVING = frozenset({Verdict.REPLACE, Verdict.SURPLUS, Verdict.REMOVE, Verdict.REST, Verdict.LOST})
+"""Verdicts of a container that will let go of its ports by itself."""
 
 CRASHES = 3
 """From so many restarts by the engine on, a container that is between two of them counts as failed."""
@@ -40,36 +45,48 @@ class Rollout:
         self._world, self._slots, self._placement, self._draft = world, slots, placement, draft
         self._service = service
         self._states = slots.wanted[service.name]
-        self._may_start = may_start(world, slots, service.name)
+        self._may_start = may_start(world, slots, draft, service.name)
 
     def step(self) -> None:
         """All slots, those that need no permission first, then outdated ones as far as the budget goes."""
         if self._service.name in self._world.intent.stopped:
             return
-        budget = self._budget()
         for state in self._states:
             if state.holder is not None:
                 self._advance(state, state.holder)
             elif not state.leaving:
                 self._create(state)
-        for state in sorted(self._states, key=_brokenness):
-            if state.holder is None and state.leaving:
-                if budget > 0 or not state.leaving[0].container.is_running:
-                    self._create(state)
-                    budget -= state.leaving[0].container.is_running
-                else:
-                    self._wait(state, "its turn in the update has not come")
+        self._update([state for state in self._states if state.leaving])
 
-    def _budget(self) -> int:
-        """How many more slots may begin to change."""
-        under_way = sum(bool(s.leaving) and s.holder is not None for s in self._states)
-        return (self._service.update.parallelism or len(self._states)) - under_way
+    def _update(self, changing: list[SlotState]) -> None:
+        """Begins with as many outdated slots as `parallelism` allows; those that serve nobody need no permission."""
+        begun = [state for state in changing if state.holder is not None or self._is_being_made(state)]
+        limit = self._service.update.parallelism or len(changing)
+        for state in sorted((s for s in changing if s.holder is None), key=_brokenness):
+            if self._is_being_made(state) or not state.leaving[0].container.is_running:
+                self._create(state)
+            elif len(begun) < limit:
+                self._create(state)
+                begun.append(state)
+            else:
+                self._wait(state, "its turn in the update has not come", causes=tuple(map(_subject, begun)))
+
+    def _is_settling(self, service: ServiceName, c: Container) -> bool:
+        return is_settling(self._world, self._world.stack.services[service], c.node)
+
+    def _is_being_made(self, state: SlotState) -> bool:
+        return _subject(state) in self._world.cluster.creating
 
     def _create(self, state: SlotState) -> None:
+        if self._is_being_made(state):
+            self._wait(state, "is being made")
+            return
         node = self._placement.place(self._service, state.number)
         if isinstance(node, Unplaceable):
             severity = Severity.FAILED if node.is_hopeless else Severity.WAITING
             self._draft.block(_subject(state), node.reason, severity=severity, fix=node.fix)
+            return
+        if not self._has_lenders(state, node):
             return
         if not prepare(self._world, self._draft, self._service, state.number, node):
             return
@@ -83,10 +100,39 @@ class Rollout:
                 config=self._world.hashes[self._service.name],
                 replaces=old.container.id if old else "",
                 inherits=self._anonymous_volumes(old.container) if old and old.container.node == node else (),
+                lenders=self._lenders(node),
                 cause=old.reason if old else "nothing holds the slot",
             )
         )
         self._wait(state, "is being made")
+
+    def _lenders(self, node: NodeName) -> dict[ServiceName, ContainerId]:
+        found = ((name, lender(state, node)) for name in borrowed(self._service) for state in self._slots.wanted[name])
+        return {name: container.id for name, container in reversed(list(found)) if container is not None}
+
+    def _has_lenders(self, state: SlotState, node: NodeName) -> bool:
+        """The containers whose namespaces the new one is to live in are of today's configuration, and on its node."""
+        for name in borrowed(self._service):
+            states = self._slots.wanted[name]
+            places = {c.node for s in states if (c := lender(s)) and not self._is_settling(name, c)}
+            if node not in places:
+                where = f"is on {', '.join(sorted(places))}, not on {node}" if places else "has to be there first"
+                is_vain = bool(places) or not states or name in self._world.intent.stopped
+                self._block_for_lender(state, name, where, is_vain=is_vain)
+                return False
+        return True
+
+    def _sleeping_lender(self, c: Container) -> ServiceName | None:
+        """A service in whose namespace it can't start, because that one does not run."""
+        awake = {j.container.id for j in self._slots.on(c.node)}
+        lent = {name: {o.id for o in self._world.by_service[name]} & c.borrows for name in borrowed(self._service)}
+        return next((name for name, ids in lent.items() if not ids & awake), None)
+
+    def _block_for_lender(self, state: SlotState, name: ServiceName, what: str, *, is_vain: bool) -> None:
+        severity = Severity.FAILED if is_vain else Severity.WAITING
+        causes = tuple(slot_name(name, lender.number) for lender in self._slots.wanted[name][:1])
+        reason = f"{name}, in whose namespace it is to live, {what}"
+        self._draft.block(_subject(state), reason, severity=severity, causes=causes)
 
     def _lasting_name(self, state: SlotState) -> str:
         return self._service.container_name or container_name(self._world.stack.name, state.service, state.number)
@@ -94,8 +140,7 @@ class Rollout:
     def _free_name(self, state: SlotState, *, taken: set[str]) -> str:
         name = self._lasting_name(state)
         interim = interim_name(name, self._world.hashes[state.service])
-        options = (name, interim, *(f"{interim}-{n}" for n in range(2, len(taken) + 3)))
-        return next(option for option in options if option not in taken)
+        return next(option for option in _options(name, interim) if option not in taken)
 
     def _anonymous_volumes(self, old: Container) -> tuple[HeldVolume, ...]:
         """Those that the new container would otherwise get empty. Source: Docker Compose, recreate without `-V`."""
@@ -104,20 +149,22 @@ class Rollout:
         return tuple(v for v in old.volumes if v.target not in named and v.name not in ours)
 
     def _advance(self, state: SlotState, holder: Judgement) -> None:
-        refresh_image(self._world, self._draft, self._service, holder.container.node)
+        refresh_image(self._world, self._draft, self._service, state.number, holder.container.node)
         STEPS[holder.verdict](self, state, holder)
 
     def _start(self, state: SlotState, holder: Judgement) -> None:
         """Attach it, let the predecessor go where both can't run side by side, then start it."""
         c = holder.container
-        if self._attach(c):
+        if self._is_settling(state.service, c):
+            self._wait(state, "its image is being fetched")
+        elif self._attach(state, c):
             self._wait(state, "is being attached to its networks")
         elif not self._may_start.holds:
-            self._wait(state, self._may_start.reason, causes=self._may_start.causes)
+            self._hold_back(state)
+        elif name := self._sleeping_lender(c):
+            self._block_for_lender(state, name, "does not run", is_vain=True)
         elif clash := self._in_the_way(state, c):
-            if clash == state.leaving:
-                self._stop_leaving(state)
-            self._wait(state, f"waits until {clash[0].container.name} has stopped")
+            self._clear(state, clash)
         else:
             self._draft.add(
                 StartContainer(
@@ -126,34 +173,65 @@ class Rollout:
             )
             self._wait(state, "is being started")
 
+    def _hold_back(self, state: SlotState, prefix: str = "") -> None:
+        """It waits for others; if they are as they should be and it waits in vain, the failure is its own."""
+        answer = self._may_start
+        is_own = answer.is_hopeless and not any(map(self._draft.has_failed, answer.causes))
+        self._draft.block(
+            _subject(state),
+            prefix + answer.reason,
+            severity=Severity.FAILED if is_own else Severity.WAITING,
+            causes=answer.causes,
+            container=state.holder.container.id if state.holder else "",
+        )
+
     def _in_the_way(self, state: SlotState, c: Container) -> tuple[Judgement, ...]:
-        """Running containers that must stop before `c` may start: its predecessors, or who leaves with its ports."""
-        running = tuple(j for j in state.leaving if j.container.is_running)
-        if running and order(self._service, c) is Order.STOP_FIRST:
-            return state.leaving
+        """Running containers that must stop before `c` may start: its predecessors, and who leaves with its ports."""
+        own = state.leaving if order(self._service, c) is Order.STOP_FIRST else ()
         ports = {(port.port, port.protocol) for port in wanted_ports(self._service, state.number)}
-        return tuple(j for j in self._slots.unwanted if j.container.node == c.node and _holds(j.container, ports))
+        others = (j for j in self._slots.on(c.node) if j not in own and j.container.id != c.id)
+        clashing = (j for j in others if ports and _holds(j.container, ports))
+        return (*(j for j in own if j.container.is_running), *clashing)
+
+    def _clear(self, state: SlotState, clash: tuple[Judgement, ...]) -> None:
+        """Stops what is in the way, unless another service's own update or removal will."""
+        if staying := next((j.container.name for j in clash if j.verdict not in LEAVING), None):
+            port = next(wanted_ports(self._service, state.number)).port
+            reason = f"{staying} has its port {port}"
+            self._draft.block(_subject(state), reason, severity=Severity.FAILED, fix=PORTS)
+            return
+        dependents = self._world.graph.with_dependents([state.service])
+        for judgement in clash:
+            if judgement.verdict is Verdict.REPLACE and judgement.container.service in dependents:
+                self._stop(judgement)
+        others = [slot_name(j.container.service, j.container.slot) for j in clash]
+        names = ", ".join(judgement.container.name for judgement in clash)
+        causes = tuple(name for name in others if name != _subject(state))
+        self._wait(state, f"{names} has to stop first", causes=causes)
 
     def _stop_leaving(self, state: SlotState) -> None:
         for judgement in state.leaving:
-            c = judgement.container
-            if c.is_running:
-                self._draft.add(
-                    StopContainer(
-                        node=c.node,
-                        service=c.service,
-                        slot=c.slot,
-                        container=c.id,
-                        name=c.name,
-                        grace_s=self._world.intent.stop_timeout_s,
-                        cause=judgement.reason,
-                    )
-                )
+            if judgement.container.is_running:
+                self._stop(judgement)
+
+    def _stop(self, judgement: Judgement) -> None:
+        c = judgement.container
+        self._draft.add(
+            StopContainer(
+                node=c.node,
+                service=c.service,
+                slot=c.slot,
+                container=c.id,
+                name=c.name,
+                grace_s=self._world.intent.stop_timeout_s,
+                cause=judgement.reason,
+            )
+        )
 
     def _keep(self, state: SlotState, holder: Judgement) -> None:
         """It runs. When it is ready its predecessors go, and it gets its lasting name."""
         c = holder.container
-        self._attach(c)
+        self._attach(state, c)
         if c.state is ContainerState.PAUSED:
             self._fail(state, holder, "is paused", fix=f'"docker unpause {c.name}" on {c.node}')
         elif is_unhealthy(c):
@@ -184,7 +262,8 @@ class Rollout:
 
     def _rename(self, state: SlotState, c: Container) -> None:
         name = self._lasting_name(state)
-        if c.name != name and name not in self._world.names[c.node]:
+        is_free = name not in self._world.names[c.node]
+        if c.name != name and is_free and not self._is_settling(state.service, c):
             self._draft.add(
                 RenameContainer(
                     node=c.node,
@@ -197,8 +276,10 @@ class Rollout:
                 )
             )
 
-    def _attach(self, c: Container) -> bool:
+    def _attach(self, state: SlotState, c: Container) -> bool:
         """True if a network was missing."""
+        if not prepare_networks(self._world, self._draft, self._service, state.number, c.node):
+            return True
         missing = [name for name in self._world.network_names(self._service) if name not in c.networks]
         for name in missing:
             self._draft.add(
@@ -219,21 +300,13 @@ class Rollout:
         c = holder.container
         if not c.is_running:
             self._start(state, holder)
+        elif self._is_settling(state.service, c):
+            self._wait(state, "its image is being fetched")
         elif self._may_start.holds:
-            self._draft.add(
-                StopContainer(
-                    node=c.node,
-                    service=c.service,
-                    slot=c.slot,
-                    container=c.id,
-                    name=c.name,
-                    grace_s=self._world.intent.stop_timeout_s,
-                    cause=holder.reason,
-                )
-            )
+            self._stop(holder)
             self._wait(state, "is being restarted")
         else:
-            self._wait(state, f"is to be restarted; {self._may_start.reason}", causes=self._may_start.causes)
+            self._hold_back(state, prefix="is to be restarted; ")
 
     def _done(self, state: SlotState, holder: Judgement) -> None:
         self._tidy(state, holder.container)
@@ -266,13 +339,17 @@ STEPS: dict[Verdict, Callable[[Rollout, SlotState, Judgement], None]] = {
 
 
 def order(service: ServiceSpec, newcomer: Container) -> Order:
-    """Stop-first where two can't live side by side: a port, an address, a name, or data with one writer."""
+    """Stop-first where two can't live side by side: a port, an address, a name, or data with one writer.
+
+    A port that the old one holds leaves no choice, even if the file has one.
+    """
+    if any(port.published for port in service.ports):
+        return Order.STOP_FIRST
     if service.update.order is not Order.AUTO:
         return service.update.order
     exclusive = (
         service.container_name,
         service.network_mode.startswith(("host", "service:", "container:")),
-        any(port.published for port in service.ports),
         any(join.ipv4_address or join.ipv6_address or join.mac_address for join in service.networks),
         any(mount.type is not MountType.TMPFS and not mount.read_only for mount in service.mounts),
         newcomer.volumes,
@@ -284,10 +361,14 @@ def _subject(state: SlotState) -> str:
     return slot_name(state.service, state.number)
 
 
+def _options(name: str, interim: str) -> Iterator[str]:
+    yield name
+    yield interim
+    yield from (f"{interim}-{n}" for n in count(2))
+
+
 def _brokenness(state: SlotState) -> tuple[bool, bool, int]:
     """Slots that serve least come first."""
-    if not state.leaving:
-        return True, True, state.number
     c = state.leaving[0].container
     return c.is_running, c.is_ready, state.number
 

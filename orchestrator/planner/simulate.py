@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import singledispatch
+from itertools import count
 from typing import Any
 
 from msgspec.structs import replace
@@ -39,7 +40,7 @@ from orchestrator.model.plan import (
     StopContainer,
 )
 from orchestrator.model.spec import Intent, MountType
-from orchestrator.planner.groups import borrowed
+from orchestrator.planner.classify import comes_back
 from orchestrator.planner.placement import wanted_ports
 from orchestrator.planner.world import World
 
@@ -55,16 +56,22 @@ def simulate(intent: Intent, cluster: ClusterState, operations: Sequence[AnyOper
 
 def settle(intent: Intent, cluster: ClusterState, now: datetime) -> ClusterState:
     """What time brings when all goes well: checks pass, and what others wait for to end, ends with 0."""
-    awaited = World(intent, cluster, now).awaited
+    services = intent.stack.services
+    jobs = {name for name in World(intent, cluster, now).awaited if not comes_back(services[name])}
 
     def later(c: Container) -> Container:
-        if c.stack != intent.stack.name or c.state is not ContainerState.RUNNING:
+        if c.stack != intent.stack.name:
             return c
-        if c.service in awaited:
-            return replace(c, state=ContainerState.EXITED, exit_code=0, finished_at=now, ports=())
+        if c.state is ContainerState.RESTARTING:
+            return replace(c, state=ContainerState.RUNNING)
+        if c.state is not ContainerState.RUNNING:
+            return c
+        if c.service in jobs:
+            return replace(c, state=ContainerState.EXITED, exit_code=0, finished_at=now, ports=(), health=Health.NONE)
         return replace(c, health=Health.HEALTHY) if c.health is Health.STARTING else c
 
-    return replace(cluster, containers=tuple(map(later, cluster.containers)))
+    going = {c.id for c in cluster.containers if c.stack == intent.stack.name and c.state is ContainerState.REMOVING}
+    return replace(cluster, containers=tuple(later(c) for c in cluster.containers if c.id not in going))
 
 
 @singledispatch
@@ -84,13 +91,14 @@ def _(operation: PullImage | BuildImage | CopyImage, world: World) -> ClusterSta
 
 @_apply.register
 def _(operation: CreateNetwork, world: World) -> ClusterState:
+    config = world.network_hashes[operation.name]
     network = Network(
-        id=f"{operation.node}-{operation.name}",
+        id=f"new-{operation.node}-{operation.name}-{config[:8]}",
         name=operation.name,
         node=operation.node,
         stack=world.stack.name,
         key=operation.key,
-        config=world.network_hashes[operation.name],
+        config=config,
     )
     return replace(world.cluster, networks=(*world.cluster.networks, network))
 
@@ -110,7 +118,7 @@ def _(operation: CreateVolume, world: World) -> ClusterState:
         key=operation.key,
         config=world.volume_hashes[operation.name],
     )
-    homes = {**world.cluster.homes, operation.name: operation.node}
+    homes = {operation.name: operation.node, **world.cluster.homes}
     return replace(world.cluster, volumes=(*world.cluster.volumes, volume), homes=homes)
 
 
@@ -130,9 +138,8 @@ def _(operation: CreateContainer, world: World) -> ClusterState:
     volumes = [HeldVolume(name=_volume_name(world, m.source, m.target), target=m.target) for m in named]
     known = {v.target for v in (*volumes, *operation.inherits)}
     declared = [HeldVolume(name=f"anonymous{t}", target=t) for t in image.volumes if t not in known]
-    lenders = (c for name in borrowed(service) for c in world.by_service[name][-1:])
     container = Container(
-        id=ContainerId(f"new-{operation.name}-{len(world.containers)}"),
+        id=_free_id(world, operation),
         name=operation.name,
         node=operation.node,
         stack=world.stack.name,
@@ -147,9 +154,15 @@ def _(operation: CreateContainer, world: World) -> ClusterState:
         networks=frozenset(world.network_names(service)),
         volumes=(*operation.inherits, *volumes, *declared),
         replaces=operation.replaces,
-        borrows=frozenset(c.id for c in lenders),
+        borrows=frozenset(operation.lenders.values()),
     )
     return replace(world.cluster, containers=(*world.cluster.containers, container))
+
+
+def _free_id(world: World, operation: CreateContainer) -> ContainerId:
+    taken = {c.id for c in world.cluster.containers}
+    options = (ContainerId(f"new-{operation.node}-{operation.name}-{n}") for n in count(1))
+    return next(option for option in options if option not in taken)
 
 
 def _volume_name(world: World, source: str, target: str) -> str:
@@ -180,7 +193,8 @@ def _(operation: StartContainer, world: World) -> ClusterState:
     }
 
     def started(c: Container) -> Container:
-        return replace(c, started_mark=f"{c.started_mark}+", exit_code=0, error="", **changes)
+        ids = {name: world.networks[c.node, name].id for name in c.networks if (c.node, name) in world.networks}
+        return replace(c, network_ids=ids, started_mark=f"{c.started_mark}+", exit_code=0, error="", **changes)
 
     return _change(world, operation.container, started)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from functools import cached_property
 
 import msgspec
 
 from orchestrator.model.cluster import Container, ContainerState, Health
-from orchestrator.model.names import ServiceName, SlotNumber
+from orchestrator.model.names import NodeName, ServiceName, SlotNumber
 from orchestrator.model.plan import Verdict
 from orchestrator.planner.classify import Judgement, judge
+from orchestrator.planner.groups import groups
 from orchestrator.planner.world import World
 
 HOLDERS = frozenset(
@@ -56,9 +57,28 @@ class Slots:
 
     def _state(self, service: ServiceName, number: SlotNumber) -> SlotState:
         inside = self._by_slot[service, number]
-        holders = sorted((j for j in inside if j.verdict in HOLDERS), key=_merit)
-        leaving = sorted((j for j in inside if j.verdict is Verdict.REPLACE), key=_merit)
+        holders = [j for j in inside if j.verdict in HOLDERS]
+        if len(holders) > 1:
+            seat = self._seat(service)
+            holders.sort(key=lambda j: (not j.container.is_ready, j.container.node != seat, *_merit(j.container)))
+        leaving = sorted((j for j in inside if j.verdict is Verdict.REPLACE), key=lambda j: _merit(j.container))
         return SlotState(service=service, number=number, holder=holders[0] if holders else None, leaving=tuple(leaving))
+
+    def _seat(self, service: ServiceName) -> NodeName | None:
+        """The node on which most of its group serves: a group that was lost and came back must not be split."""
+        group = self.groups[service]
+        serving = Counter(
+            j.container.node
+            for j in self._judged
+            if j.container.service in group and j.verdict is Verdict.KEEP and j.container.is_ready
+        )
+        best = serving.most_common(2)
+        is_clear = len(group) > 1 and bool(best) and best[0][1] > sum(count for _, count in best[1:])
+        return best[0][0] if is_clear else None
+
+    @cached_property
+    def groups(self) -> dict[ServiceName, frozenset[ServiceName]]:
+        return groups(self._world)
 
     @cached_property
     def _by_slot(self) -> dict[tuple[ServiceName, SlotNumber], list[Judgement]]:
@@ -72,6 +92,39 @@ class Slots:
         """Containers that have to go, whatever becomes of their slot."""
         direct = [j for j in self._judged if j.verdict in (Verdict.REMOVE, Verdict.SURPLUS)]
         return tuple(direct + self._doubles)
+
+    @cached_property
+    def evicted(self) -> tuple[Judgement, ...]:
+        """Running containers that have to stop before their successors are made: their network is made anew."""
+        stale = self._world.stale_networks
+        outdated = (j for j in self._judged if j.verdict is Verdict.REPLACE and j.container.is_running)
+        return tuple(j for j in outdated if any((j.container.node, n) in stale for n in j.container.networks))
+
+    def on(self, node: NodeName) -> list[Judgement]:
+        """All containers of the stack that run on the node; a second one in a slot counts as surplus."""
+        return self._running[node]
+
+    @cached_property
+    def _running(self) -> dict[NodeName, list[Judgement]]:
+        found: dict[NodeName, list[Judgement]] = defaultdict(list)
+        last = {judgement.container.id: judgement for judgement in (*self._judged, *self.unwanted)}
+        for judgement in last.values():
+            if judgement.container.is_running:
+                found[judgement.container.node].append(judgement)
+        return found
+
+    @cached_property
+    def unreachable(self) -> tuple[Judgement, ...]:
+        """Containers that nobody wants, where nothing can be done about it now."""
+        silent = (j for j in self._judged if j.verdict in (Verdict.WAIT, Verdict.LOST))
+        return tuple(j for j in silent if self._is_unwanted(j))
+
+    def _is_unwanted(self, judgement: Judgement) -> bool:
+        """Of what is lost with its node only a removal of the whole stack has to know."""
+        c, intent = judgement.container, self._world.intent
+        if c.service not in self._world.stack.services:
+            return intent.remove_orphans and (intent.removed or judgement.verdict is Verdict.WAIT)
+        return intent.removed or (judgement.verdict is Verdict.WAIT and c.slot not in self._world.slots[c.service])
 
     @cached_property
     def orphans(self) -> tuple[Judgement, ...]:
@@ -92,14 +145,10 @@ class Slots:
         return doubles
 
 
-def _merit(judgement: Judgement) -> tuple[bool, bool, bool, str, str]:
-    """Sorts the container that serves best to the front; the oldest of equals, which has had the most traffic."""
-    c = judgement.container
-    return (not c.is_ready, not c.is_running, c.state is not ContainerState.CREATED, _moment(c), c.id)
-
-
-def _moment(container: Container) -> str:
-    return container.created_at.isoformat() if container.created_at else ""
+def _merit(c: Container) -> tuple[bool, bool, bool, float, str]:
+    """Sorts the container that serves best to the front; the newest of equals: it took over from the others."""
+    age = -c.created_at.timestamp() if c.created_at else 0.0
+    return not c.is_ready, not c.is_running, c.state is not ContainerState.CREATED, age, c.id
 
 
 def is_unhealthy(container: Container) -> bool:

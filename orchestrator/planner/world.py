@@ -92,6 +92,15 @@ class World:
         active = (n for n in self.nodes.values() if n.availability is Availability.ACTIVE)
         return tuple(node.name for node in active if self.answers(node.name))
 
+    @cached_property
+    def stale_networks(self) -> frozenset[tuple[NodeName, str]]:
+        """(node, name) of networks of ours that the stack describes otherwise now."""
+        return frozenset(
+            key
+            for key, network in self.networks.items()
+            if network.config and network.config != self.network_hashes.get(network.name, network.config)
+        )
+
     def volume_names(self, service: ServiceSpec) -> tuple[str, ...]:
         """The engine's names of the stack's volumes that the service mounts."""
         names = {self.stack.volumes[m.source].name for m in service.mounts if is_named(self.stack, m)}
@@ -103,10 +112,16 @@ class World:
         return tuple(self.stack.networks[join.network].name for join in joins)
 
     def home(self, volume: str) -> NodeName | None:
-        """The node that has the data of a volume: as remembered, or as seen."""
+        """The node that has the data of a volume: as remembered, or else where it is in use, or else where it is."""
         if remembered := self.cluster.homes.get(volume):
             return remembered
-        return next((node for node, name in sorted(self.volumes) if name == volume), None)
+        seen = [node for node, name in sorted(self.volumes) if name == volume]
+        held = [node for node in seen if (node, volume) in self._held_volumes]
+        return next(iter(held or seen), None) or self.cluster.creating.get(f"volume {volume}")
+
+    @cached_property
+    def _held_volumes(self) -> frozenset[tuple[NodeName, str]]:
+        return frozenset((c.node, held.name) for c in self.containers for held in c.volumes)
 
     def held_ports(self, node: NodeName) -> tuple[HeldPort, ...]:
         return self.cluster.held_ports.get(node, ())
@@ -127,18 +142,39 @@ class World:
 
     def _slots_of(self, service: ServiceSpec) -> tuple[SlotNumber, ...]:
         if service.mode is Mode.GLOBAL:
-            return tuple(sorted(self.global_nodes(service.name)))
+            return tuple(sorted(self.global_nodes[service.name]))
         return tuple(SlotNumber(number) for number in range(1, service.replicas + 1))
 
-    def global_nodes(self, service: ServiceName) -> dict[SlotNumber, NodeName]:
-        """Slot -> node of a global service: nodes that have one keep its number, the others take free numbers."""
-        held = {c.slot: c.node for c in reversed(self.by_service[service]) if c.node in self.usable_nodes}
+    @cached_property
+    def global_nodes(self) -> dict[ServiceName, dict[SlotNumber, NodeName]]:
+        """Slot -> node of each global service."""
+        services = self.stack.services.values()
+        return {s.name: self._global_nodes(s.name) for s in services if s.mode is Mode.GLOBAL}
+
+    def _global_nodes(self, service: ServiceName) -> dict[SlotNumber, NodeName]:
+        """Nodes that have one keep its number, also paused and silent ones; those that lack one take free numbers."""
+        making = {slot: node for name, slot, node in self.creating if name == service}
+        found = {c.slot: c.node for c in reversed(self.by_service[service])}
+        taken = {**making, **found}
+        held = {slot: node for slot, node in taken.items() if self._keeps(node)}
         kept = {node: slot for slot, node in sorted(held.items(), reverse=True)}
-        free = (SlotNumber(n) for n in range(1, len(self.nodes) + len(held) + 1) if n not in held)
+        free = (SlotNumber(n) for n in range(1, len(self.nodes) + len(taken) + 1) if n not in taken)
         for node in self.usable_nodes:
             if node not in kept:
                 kept[node] = next(free)
         return {slot: node for node, slot in kept.items()}
+
+    def _keeps(self, node: NodeName) -> bool:
+        """What is there already may stay: the node is neither gone nor drained. Source: semantics.md 3.6."""
+        host = self.nodes.get(node)
+        return host is not None and host.status is not NodeStatus.DOWN and host.availability is not Availability.DRAIN
+
+    @cached_property
+    def creating(self) -> tuple[tuple[ServiceName, SlotNumber, NodeName], ...]:
+        """Containers that are being made right now."""
+        parts = ((subject.rpartition("."), node) for subject, node in sorted(self.cluster.creating.items()))
+        slots = ((name, number, node) for (name, _, number), node in parts if name in self.stack.services)
+        return tuple((ServiceName(name), SlotNumber(int(number)), node) for name, number, node in slots)
 
 
 def _age(container: Container) -> tuple[str, int, str, str, str]:

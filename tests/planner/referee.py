@@ -1,0 +1,378 @@
+"""A referee for plans: runs the loop's own game in memory and checks each operation at the moment it happens.
+
+As in the reconciler, the plan is made anew after each change, operations under way are not begun twice, each may take
+as long as it likes, and in between checks pass and jobs end. The rules are written from the Compose Specification and
+DESIGN section 5, not from the planner.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from orchestrator.graph import ServiceGraph
+from orchestrator.model.cluster import (
+    Availability,
+    ClusterState,
+    Container,
+    ContainerState,
+    Failure,
+    Health,
+    Network,
+    NodeStatus,
+)
+from orchestrator.model.names import NodeName, ServiceName, SlotNumber
+from orchestrator.model.plan import (
+    AnyOperation,
+    ConnectNetwork,
+    CreateContainer,
+    CreateNetwork,
+    CreateVolume,
+    Plan,
+    RemoveContainer,
+    RemoveNetwork,
+    RemoveVolume,
+    Severity,
+    StartContainer,
+    StopContainer,
+)
+from orchestrator.model.spec import Condition, Intent, Mode, MountType, Order, ServiceSpec
+from orchestrator.planner import network_hash, plan, service_hash, settle, simulate
+from orchestrator.planner.groups import borrowed
+from orchestrator.planner.placement import wanted_ports
+from tests.strategies import NOW
+
+MOST_STEPS = 400
+
+
+class Game:
+    """One stack, one world, and what is under way. `seed` decides what finishes when."""
+
+    def __init__(self, intent: Intent, cluster: ClusterState, seed: int) -> None:
+        self.intent, self.cluster = intent, cluster
+        self._chance = random.Random(seed)
+        self.under_way: dict[str, AnyOperation] = {}
+        self.log = list(_described(intent, cluster))
+
+    def play(self) -> Plan:
+        """To the end: nothing is under way, time brings nothing, and this last plan has no operation."""
+        for _ in range(MOST_STEPS):
+            decided = plan(self.intent, self._seen(), now=NOW)
+            self._check_plan(decided)
+            for operation in decided.operations:
+                self.under_way.setdefault(operation.target, operation)
+            if not self._one_thing_happens():
+                return decided
+        raise AssertionError("no end in sight:\n" + "\n".join(self.log[-60:]))
+
+    def play_for(self, steps: int) -> None:
+        """As `play`, for so many things that happen at most."""
+        for _ in range(steps):
+            for operation in plan(self.intent, self._seen(), now=NOW).operations:
+                self.under_way.setdefault(operation.target, operation)
+            if not self._one_thing_happens():
+                return
+
+    def _seen(self) -> ClusterState:
+        makes = CreateContainer | CreateVolume | CreateNetwork
+        creating = {o.subject: o.node for o in self.under_way.values() if isinstance(o, makes)}
+        return replace(self.cluster, creating=creating)
+
+    def _one_thing_happens(self) -> bool:
+        """An operation ends, or a container gets on by itself; False if there is neither."""
+        later = settle(self.intent, self.cluster, NOW)
+        moved = [(old, new) for old, new in _pairs(self.cluster, later) if old != new]
+        ways = len(self.under_way) + len(moved)
+        if not ways:
+            return False
+        pick = self._chance.randrange(ways)
+        if pick < len(self.under_way):
+            self._happen(self.under_way.pop(sorted(self.under_way)[pick]))
+        else:
+            self._get_on(*moved[pick - len(self.under_way)])
+        return True
+
+    def _get_on(self, old: Container, new: Container | None) -> None:
+        self.log.append(f"time: {old.id} {new.state if new else 'gone'} {new.health if new else ''}")
+        rest = tuple(c for c in self.cluster.containers if c.id != old.id)
+        self.cluster = replace(self.cluster, containers=(*rest, new) if new else rest)
+
+    def _happen(self, operation: AnyOperation) -> None:
+        if self._collides(operation):
+            self._fail(operation)
+            return
+        self.log.append(f"{operation.title} ({getattr(operation, 'container', getattr(operation, 'name', ''))})")
+        faults = [fault for rule in RULES for fault in rule(self, operation)]
+        assert not faults, f"{operation.title}: {faults}\n" + "\n".join(self.log)
+        self.cluster = simulate(self.intent, self.cluster, [operation], NOW)
+
+    def _collides(self, operation: AnyOperation) -> bool:
+        """The engine refuses a name that another operation has given away in the meantime."""
+        name = operation.name if isinstance(operation, CreateContainer) else getattr(operation, "to", "")
+        return any((c.node, c.name) == (operation.node, name) for c in self.cluster.containers)
+
+    def _fail(self, operation: AnyOperation) -> None:
+        self.log.append(f"{operation.title} fails: its name is taken")
+        failure = Failure(target=operation.target, node=operation.node, what="the name is taken", at=NOW)
+        self.cluster = replace(self.cluster, failures={**self.cluster.failures, operation.target: failure})
+
+    def _check_plan(self, decided: Plan) -> None:
+        for operation in decided.operations:
+            assert operation.cause, operation.title
+            node = next(n for n in self.cluster.nodes if n.name == operation.node)
+            assert node.status is NodeStatus.READY, f"{operation.title}: it does not answer"
+        assert all(entry.reason for entry in decided.blocked)
+        targets = [operation.target for operation in decided.operations]
+        assert len(set(targets)) == len(targets)
+        self._check_parallelism(decided)
+
+    def _check_parallelism(self, decided: Plan) -> None:
+        """Of the slots whose old container runs, no more than `parallelism` are in the hands of an update."""
+        for name, service in self.intent.stack.services.items():
+            limit = service.update.parallelism
+            if not limit or service.mode is Mode.GLOBAL:
+                continue
+            begun = {o.slot for o in decided.operations if isinstance(o, CreateContainer) and o.service == name}
+            running = {slot for slot in begun if any(c.is_running for c in self.inside(name, slot))}
+            under_way = {s for s in range(1, service.replicas + 1) if self._is_in_update(name, SlotNumber(s))}
+            at_once = f"{name}: {running} and {under_way} at once, not {limit}"
+            assert not running or len(running | under_way) <= limit, at_once + "\n" + "\n".join(self.log)
+
+    def _is_in_update(self, service: ServiceName, slot: SlotNumber) -> bool:
+        inside = self.inside(service, slot)
+        return any(self.is_current(c) for c in inside) and any(self.is_outdated(c) for c in inside)
+
+    # -- what the rules ask ----------------------------------------------------------------------------------------
+
+    def inside(self, service: ServiceName, slot: SlotNumber) -> list[Container]:
+        """Containers of the slot on nodes that answer."""
+        return [c for c in self.cluster.containers if (c.service, c.slot) == (service, slot) and self.answers(c.node)]
+
+    def answers(self, node: NodeName) -> bool:
+        return any(n.name == node and n.status is NodeStatus.READY for n in self.cluster.nodes)
+
+    def is_current(self, c: Container) -> bool:
+        return not self.is_outdated(c)
+
+    def is_outdated(self, c: Container) -> bool:
+        service = self.intent.stack.services[c.service]
+        images = {i.id for i in self.cluster.images if (i.node, i.ref) == (c.node, service.image)}
+        stale = bool(images) and c.image_id not in images
+        networks = {n.name: n for n in self.cluster.networks if n.node == c.node}
+        cut_off = any(
+            name not in networks or networks[name].id != id or self.is_stale(networks[name])
+            for name, id in c.network_ids.items()
+            if not (c.has_succeeded and service.restart.condition in ("no", "on-failure"))
+        )
+        recreate = c.id in self.intent.recreate
+        return c.config != service_hash(self.intent.stack, service) or recreate or stale or cut_off
+
+    def is_stale(self, network: Network) -> bool:
+        return network.config != network_hash(self.intent.stack.networks[network.key])
+
+    def container(self, operation: AnyOperation) -> Container | None:
+        id = getattr(operation, "container", "")
+        return next((c for c in self.cluster.containers if c.id == id), None)
+
+    def wanted(self, service: ServiceSpec) -> list[tuple[SlotNumber, NodeName | None]]:
+        if service.mode is Mode.REPLICATED:
+            return [(SlotNumber(n), None) for n in range(1, service.replicas + 1)]
+        return []
+
+
+def _described(intent: Intent, cluster: ClusterState) -> Iterator[str]:
+    for s in intent.stack.services.values():
+        needs = {name: how.condition.value for name, how in s.depends_on.items()}
+        yield f"service {s.name} x{s.replicas} {s.mode} {s.update.order} {s.restart.condition} {s.network_mode} {needs}"
+    for node in cluster.nodes:
+        yield f"node {node.name} {node.status} {node.availability}"
+    for c in cluster.containers:
+        known = intent.stack.services.get(c.service)
+        age = "today's" if known and c.config == service_hash(intent.stack, known) else "outdated"
+        yield f"container {c.id} on {c.node}: {c.name} {c.state} {c.health} {age} code={c.exit_code}"
+    networks = [
+        f"{n.node}/{n.name}" for n in cluster.networks if n.config != network_hash(intent.stack.networks[n.key])
+    ]
+    yield f"removed={intent.removed} stopped={list(intent.stopped)} outdated networks={networks} homes={cluster.homes}"
+
+
+def _pairs(before: ClusterState, after: ClusterState) -> Iterator[tuple[Container, Container | None]]:
+    later = {c.id: c for c in after.containers}
+    return ((c, later.get(c.id)) for c in before.containers)
+
+
+def order_of(service: ServiceSpec, c: Container) -> Order:
+    """What `auto` means. Source: DESIGN section 5, rollout."""
+    if service.update.order is not Order.AUTO:
+        return service.update.order
+    writes = any(m.type is not MountType.TMPFS and not m.read_only for m in service.mounts)
+    fixed = bool(service.container_name) or any(p.published for p in service.ports)
+    shares = service.network_mode.startswith("service:")
+    return Order.STOP_FIRST if writes or fixed or shares or c.volumes else Order.START_FIRST
+
+
+# -- the rules: each yields what is wrong with an operation in the world as it is at that moment -------------------
+
+
+def never_two_at_once(game: Game, operation: AnyOperation) -> Iterator[str]:
+    """Under stop-first a container starts only in a slot where none runs."""
+    c = game.container(operation)
+    if not isinstance(operation, StartContainer) or c is None:
+        return
+    service = game.intent.stack.services[c.service]
+    others = [o for o in game.inside(c.service, c.slot) if o.id != c.id and o.is_running]
+    if others and order_of(service, c) is Order.STOP_FIRST:
+        yield f"{others[0].id} still runs in its slot"
+
+
+def dependencies_hold(game: Game, operation: AnyOperation) -> Iterator[str]:
+    """A container starts only while the conditions of its required dependencies hold."""
+    if not isinstance(operation, StartContainer):
+        return
+    edges = ServiceGraph.of(game.intent.stack).dependencies[operation.service]
+    for name, how in edges.items():
+        if not how.required or name in game.intent.stopped:
+            continue
+        for slot, _ in game.wanted(game.intent.stack.services[name]):
+            if not any(_satisfies(game, c, how.condition) for c in game.inside(name, slot)):
+                yield f"{name}.{slot} is not {how.condition}"
+
+
+def _satisfies(game: Game, c: Container, condition: Condition) -> bool:
+    if game.is_outdated(c):
+        return False
+    if condition is Condition.STARTED:
+        return c.state is not ContainerState.CREATED
+    if condition is Condition.HEALTHY:
+        return c.state is ContainerState.RUNNING and c.health is Health.HEALTHY
+    return c.has_succeeded
+
+
+def start_has_all_it_needs(game: Game, operation: AnyOperation) -> Iterator[str]:
+    """It is on its networks, they are there, and its ports are free."""
+    c = game.container(operation)
+    if not isinstance(operation, StartContainer) or c is None:
+        return
+    service = game.intent.stack.services[c.service]
+    names = {game.intent.stack.networks[join.network].name for join in service.networks}
+    there = {n.name for n in game.cluster.networks if n.node == c.node}
+    if not names <= c.networks & there:
+        yield f"networks {sorted(names - (c.networks & there))} are missing"
+    ports = {(p.port, p.protocol) for p in wanted_ports(service, c.slot)}
+    for other in game.cluster.containers:
+        taken = ports & {(p.port, p.protocol) for p in other.ports}
+        if other.node == c.node and other.id != c.id and other.is_running and taken:
+            yield f"{other.id} holds port {sorted(taken)[0][0]}"
+    lenders = [o for o in game.cluster.containers if o.id in c.borrows]
+    if len(lenders) < len(borrowed(service)) or any(o.state is ContainerState.CREATED for o in lenders):
+        yield "the container whose namespace it uses has not been started"
+
+
+def create_has_all_it_needs(game: Game, operation: AnyOperation) -> Iterator[str]:
+    """The node takes new containers and has image, networks of today's description, volumes, and the name free."""
+    if not isinstance(operation, CreateContainer):
+        return
+    stack, node = game.intent.stack, operation.node
+    service = stack.services[operation.service]
+    host = next(n for n in game.cluster.nodes if n.name == node)
+    if host.availability is not Availability.ACTIVE:
+        yield f"{node} is on {host.availability}"
+    if not any((i.node, i.ref) == (node, service.image) for i in game.cluster.images):
+        yield "its image is missing"
+    there = {n.name: n for n in game.cluster.networks if n.node == node}
+    for join in service.networks:
+        spec = stack.networks[join.network]
+        if spec.name not in there or there[spec.name].config != network_hash(spec):
+            yield f"network {spec.name} is missing or outdated"
+    for name in borrowed(service):
+        if not any(game.is_current(c) for c in game.cluster.containers if (c.node, c.service) == (node, name)):
+            yield f"{name} is not there yet"
+    for mount in service.mounts:
+        if mount.source:
+            volume = stack.volumes[mount.source].name
+            if not any((v.node, v.name) == (node, volume) for v in game.cluster.volumes):
+                yield f"volume {volume} is missing"
+            if service.mode is Mode.REPLICATED and game.cluster.homes.get(volume, node) != node:
+                yield f"the data of {volume} is on {game.cluster.homes[volume]}"
+
+
+def one_incarnation(game: Game, operation: AnyOperation) -> Iterator[str]:
+    """A slot that has a container of today's configuration gets no second one."""
+    if isinstance(operation, CreateContainer):
+        twins = [c for c in game.inside(operation.service, operation.slot) if game.is_current(c)]
+        if (
+            twins
+            and all(c.state is not ContainerState.DEAD for c in twins)
+            and not borrowed(game.intent.stack.services[operation.service])
+        ):
+            yield f"{twins[0].id} is there already"
+
+
+def data_is_safe(game: Game, operation: AnyOperation) -> Iterator[str]:
+    """No volume goes unless asked for and unused; none is made where its data is not."""
+    if isinstance(operation, RemoveVolume):
+        if not (game.intent.removed and game.intent.remove_volumes):
+            yield "nobody asked for it"
+        if any(
+            v.name == operation.name for c in game.cluster.containers if c.node == operation.node for v in c.volumes
+        ):
+            yield "a container holds it"
+    if isinstance(operation, CreateVolume):
+        users = [s for s in game.intent.stack.services.values() if any(m.source == operation.key for m in s.mounts)]
+        home = game.cluster.homes.get(operation.name)
+        if home and home != operation.node and all(s.mode is Mode.REPLICATED for s in users):
+            yield f"its data is on {home}"
+    if isinstance(operation, RemoveContainer) and operation.volumes and not game.intent.remove_volumes:
+        yield "nobody asked for its volumes"
+
+
+def nothing_in_use_goes(game: Game, operation: AnyOperation) -> Iterator[str]:
+    c = game.container(operation)
+    if isinstance(operation, RemoveContainer) and c is not None and c.is_running and not operation.force:
+        yield "it runs"
+    if isinstance(operation, RemoveNetwork):
+        members = [c for c in game.cluster.containers if c.node == operation.node and operation.name in c.networks]
+        if any(c.is_running for c in members):
+            yield "a running container is on it"
+    if isinstance(operation, ConnectNetwork) and not any(
+        (n.node, n.name) == (operation.node, operation.network) for n in game.cluster.networks
+    ):
+        yield "there is no such network"
+
+
+def service_goes_on(game: Game, operation: AnyOperation) -> Iterator[str]:
+    """Under start-first the container that serves a slot stops only beside one that is ready."""
+    c = game.container(operation)
+    if not isinstance(operation, StopContainer) or c is None or not c.is_ready:
+        return
+    service = game.intent.stack.services.get(c.service)
+    if service is None or game.intent.removed or c.service in game.intent.stopped or not game.is_outdated(c):
+        return
+    if c.slot > service.replicas or service.mode is Mode.GLOBAL or order_of(service, c) is not Order.START_FIRST:
+        return
+    if service.ports or any(n.config != network_hash(game.intent.stack.networks[n.key]) for n in game.cluster.networks):
+        return
+    if not any(o.is_ready for o in game.inside(c.service, c.slot) if o.id != c.id):
+        yield "nobody else serves its slot"
+
+
+RULES = (
+    never_two_at_once,
+    dependencies_hold,
+    start_has_all_it_needs,
+    create_has_all_it_needs,
+    one_incarnation,
+    data_is_safe,
+    nothing_in_use_goes,
+    service_goes_on,
+)
+
+
+def is_at_rest(game: Game, decided: Plan) -> bool:
+    """Converged, or what is left waits only for a person or for a silent node."""
+    lost = {e.subject for e in decided.blocked if e.severity is Severity.FAILED or "does not answer" in e.reason}
+    while more := {b.subject for b in decided.blocked if b.subject not in lost and lost.intersection(b.causes)}:
+        lost |= more
+    return all(entry.subject in lost for entry in decided.blocked)
