@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from orchestrator.engine.protocol import Engine, UploadedFile
-from orchestrator.errors import BadValue, EngineError, OrchError, StoreError, Unreachable
+from orchestrator.errors import BadValue, Conflict, EngineError, NotFound, OrchError, StoreError, Unreachable
 from orchestrator.model.cluster import Failure
 from orchestrator.model.names import ContainerId, Digest, NodeName
 from orchestrator.model.plan import (
@@ -99,8 +99,8 @@ class Executor:
             count=known.count + 1 if known else 1,
         )
         self._tell(OperationFailed, operation, what=error.what, why=error.why, fix=error.fix, temporary=error.temporary)
-        if isinstance(error, Unreachable):
-            self._observer.doubt(operation.node)
+        if isinstance(error, Unreachable | Conflict | NotFound):
+            self._observer.miss(operation.node)  # it may be done all the same, or the world is not as we thought
 
     def _tell(self, kind: type[Event], operation: AnyOperation, **fields: Any) -> None:
         observer = self._observer

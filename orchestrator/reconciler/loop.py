@@ -91,7 +91,9 @@ class Loop:
     async def run(self) -> Verdict:
         """Until the end. Cancelling gives up the operations under way; the next run goes on from what is then."""
         try:
-            while (verdict := await self._pass()) is None:
+            verdict = None
+            while verdict is None:
+                verdict = await self._pass()
                 self._tasks.check()
                 self._observer.check()
             return verdict

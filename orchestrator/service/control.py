@@ -114,6 +114,7 @@ class Control:
                 observer = Observer(stack, self._hosts.nodes, self._hosts.engines, homes, self._clock)
                 self._watched[stack.name] = observer
                 await observer.start()
+        observer.check()
         observer.refuse_if_all_silent()
         return observer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,6 +23,7 @@ from orchestrator.model.plan import (
     StopContainer,
 )
 from orchestrator.model.spec import Intent
+from orchestrator.planner import plan
 from orchestrator.reconciler.events import OperationFailed, StatusChanged
 from orchestrator.reconciler.loop import is_hopeless
 from tests.reconciler.cluster import N1, N2, N3, Cluster, Slow, changes, eventually, made, only, running
@@ -366,3 +368,25 @@ async def test_an_operation_that_stops_first_is_not_overtaken() -> None:
     steps = [type(op) for op in cluster.began()]
     assert steps.index(StopContainer) < steps.index(StartContainer)
     assert await cluster.names() == ["shop-db-1"]
+
+
+async def test_one_plan_answers_all_that_happened_while_a_slow_one_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan for 1000 containers takes tens of milliseconds; one for each event would take minutes."""
+    plans = 0
+
+    def slowly(*args: Any, **options: Any) -> Plan:
+        nonlocal plans
+        plans += 1
+        time.sleep(0.03)
+        return plan(*args, **options)
+
+    monkeypatch.setattr("orchestrator.reconciler.loop.plan", slowly)
+    cluster = Cluster(N1, N2)
+    slow = {node: Slow(engine) for node, engine in cluster.engines.items()}
+    for engine in slow.values():
+        engine.after_s = {"create_container": (0.002, 0.0), "start": (0.002, 0.0)}
+    stack = made({"web": {"network_mode": "none", "deploy": {"replicas": 60}}})
+    async with running(cluster, stack, slow=slow) as run:
+        assert (await run.until_end()).converged
+
+    assert plans <= 12

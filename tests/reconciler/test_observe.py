@@ -294,6 +294,40 @@ async def test_a_call_without_an_answer_has_the_node_looked_at_at_once(monkeypat
         await eventually(lambda: status(run, N1) is NodeStatus.SUSPECT, within_s=1.0)
 
 
+@pytest.mark.usefixtures("quick_heart")
+@pytest.mark.parametrize("call", ["create_container", "create_network", "start", "create_volume"])
+async def test_what_was_done_though_no_answer_came_is_found_and_not_done_twice(
+    monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """And no event tells of it."""
+    cluster = Cluster()
+    cluster.n1.fail("events", Refused("no", why="403"), times=1000)
+    work, calls = getattr(cluster.n1, call), 0
+
+    async def mute(*args: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        await work(*args, **options)
+        raise Unreachable("no answer within 30 s")
+
+    monkeypatch.setattr(cluster.n1, call, mute)
+    stack = made({"db": {"image": "db:1", "volumes": ["data:/data"]}}, volumes={"data": {}})
+    async with running(cluster, stack) as run:
+        assert (await run.until_end(within_s=0.9)).converged
+
+    assert calls == 1
+    assert await cluster.names() == ["shop-db-1"]
+
+
+async def test_nothing_listens_to_an_engine_after_the_end() -> None:
+    cluster = Cluster(N1, N2)
+    async with running(cluster, made({"web": None})) as run:
+        await run.until_end()
+        assert [len(engine._listeners) for engine in cluster.engines.values()] == [1, 1]
+
+    assert [len(engine._listeners) for engine in cluster.engines.values()] == [0, 0]
+
+
 # -- checks of our own ---------------------------------------------------------------------------------------------
 
 
