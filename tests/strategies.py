@@ -57,7 +57,7 @@ from orchestrator.model.spec import (
     VolumeSpec,
 )
 from orchestrator.planner import network_hash, service_hash, volume_hash
-from orchestrator.planner.placement import wanted_ports
+from orchestrator.planner.ports import wanted_ports
 
 NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 STACK = StackName("shop")
@@ -130,17 +130,15 @@ def stacks(draw: st.DrawFn) -> StackSpec:
 @st.composite
 def intents(draw: st.DrawFn) -> Intent:
     stack = draw(stacks())
-    ids = [f"{name}{slot}-{at}" for name in stack.services for slot in (1, 2) for at in (0, 1)]
+    ids = st.sampled_from([f"{name}{slot}-{at}" for name in stack.services for slot in (1, 2) for at in (0, 1)])
+    again = draw(st.sets(ids, max_size=2))
     removed = draw(_rarely)
     return Intent(
         stack=stack,
         revision=7,
-        stopped=frozenset(draw(st.sets(st.sampled_from(sorted(stack.services)), max_size=1))) if draw(_rarely) else (),
-        again=frozenset(
-            Incarnation(container=id, started_at=f"{id}@10:00")
-            for id in draw(st.sets(st.sampled_from(ids), max_size=2))
-        ),
-        recreate=frozenset(draw(st.sets(st.sampled_from(ids), max_size=2))) if draw(_rarely) else frozenset(),
+        stopped=frozenset(draw(st.sets(st.sampled_from(sorted(stack.services)), max_size=1))),
+        again=frozenset(Incarnation(container=id, started_at=f"{id}@10:00") for id in again),
+        recreate=frozenset(draw(st.sets(ids, max_size=2))) if draw(_rarely) else frozenset(),
         remove_orphans=draw(st.booleans()),
         removed=removed,
         remove_volumes=removed and draw(st.booleans()),
@@ -250,10 +248,11 @@ def _joined(draw: st.DrawFn, spec: ServiceSpec | None) -> frozenset[str]:
 
 
 def _held(spec: ServiceSpec, id: str) -> list[HeldVolume]:
-    return [
-        HeldVolume(name=VOLUMES[mount.source].name if mount.source else f"anonymous-{id}{mount.target}", target=mount.target)
-        for mount in spec.mounts
-    ]  # fmt: skip
+    return [HeldVolume(name=_volume_name(mount, id), target=mount.target) for mount in spec.mounts]
+
+
+def _volume_name(mount: Mount, id: str) -> str:
+    return VOLUMES[mount.source].name if mount.source else f"anonymous-{id}{mount.target}"
 
 
 def _network(node: NodeName, name: str, changed: set[str]) -> Network:

@@ -72,7 +72,7 @@ class Draft:
                 container=container,
                 node=node,
             )
-            if severity is Severity.FAILED or any(cause in self._lost for cause in causes):
+            if severity is Severity.FAILED or not self._lost.isdisjoint(causes):
                 self._lost.add(subject)
 
     def has_failed(self, subject: str) -> bool:

@@ -6,16 +6,17 @@ else to where most of it is, else to the best node. Source: DESIGN section 5; ti
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
 
 import msgspec
 
-from orchestrator.model.cluster import Container, HeldPort, NodeStatus
-from orchestrator.model.names import NodeName, ServiceName, SlotNumber, slot_name
+from orchestrator.model.cluster import Container, NodeStatus
+from orchestrator.model.names import NodeName, ServiceName, SlotNumber
 from orchestrator.model.plan import Verdict
-from orchestrator.model.spec import Mode, Port, ServiceSpec
+from orchestrator.model.spec import Mode, ServiceSpec
 from orchestrator.planner.groups import borrowed
+from orchestrator.planner.ports import PortBook
 from orchestrator.planner.slots import Slots, SlotState
 from orchestrator.planner.world import World
 
@@ -37,10 +38,11 @@ class Placement:
 
     def __init__(self, world: World, slots: Slots) -> None:
         self._world, self._slots = world, slots
-        self._promised: dict[NodeName, list[tuple[HeldPort, str]]] = defaultdict(list)
-        self._count: Counter[tuple[NodeName, ServiceName]] = Counter(
-            (c.node, c.service) for c in world.containers if world.answers(c.node)
-        )
+        self.ports = PortBook(world, slots)
+        there = [c for c in world.containers if world.answers(c.node)]
+        self._count: Counter[tuple[NodeName, ServiceName]] = Counter((c.node, c.service) for c in there)
+        self._load: Counter[NodeName] = Counter(c.node for c in there)
+        self._homes: dict[frozenset[ServiceName], dict[str, NodeName]] = {}
         self._pins: dict[frozenset[ServiceName], NodeName] = {}
         for name, slot, node in world.creating:
             self._take(world.stack.services[name], slot, node)
@@ -65,7 +67,7 @@ class Placement:
             node = self._world.global_nodes[service.name][slot]
             return node if self._is_usable(node) else self._unusable(node, "its place is")
         group = self._slots.groups[service.name]
-        homes = {volume: home for name in sorted(group) for volume, home in self._homes(name)}
+        homes = self._homes_of(group)
         if len(set(homes.values())) > 1:
             return Unplaceable(reason="its volumes are on different nodes: " + _pairs(homes), fix=ONE_HOME)
         for volume, home in homes.items():
@@ -83,16 +85,18 @@ class Placement:
         is_hopeless = host is None or host.status is not NodeStatus.SUSPECT
         return Unplaceable(reason=f"{what} on {node}, {_plight(self._world, node)}", is_hopeless=is_hopeless)
 
-    def _homes(self, service: ServiceName) -> Iterator[tuple[str, NodeName]]:
-        for volume in self._world.volume_names(self._world.stack.services[service]):
-            spec = next(v for v in self._world.stack.volumes.values() if v.name == volume)
-            home = self._world.home(volume)
-            if home is not None and spec.driver in ("", "local"):
-                yield volume, home
+    def _homes_of(self, group: frozenset[ServiceName]) -> dict[str, NodeName]:
+        """Volume -> home, of the local volumes of the group that have one."""
+        if group not in self._homes:
+            services = (self._world.stack.services[name] for name in sorted(group))
+            mounted = {volume for service in services for volume in self._world.volume_names(service)}
+            local = (v.name for v in self._world.stack.volumes.values() if v.driver in ("", "local"))
+            found = ((volume, self._world.home(volume)) for volume in sorted(mounted & set(local)))
+            self._homes[group] = {volume: home for volume, home in found if home is not None}
+        return self._homes[group]
 
     def _stays(self, service: ServiceSpec, slot: SlotNumber) -> NodeName | None:
-        state = next(s for s in self._slots.wanted[service.name] if s.number == slot)
-        nodes = [judgement.container.node for judgement in state.leaving]
+        nodes = [judgement.container.node for judgement in self._slots.state(service.name, slot).leaving]
         return next((node for node in nodes if node in self._world.usable_nodes), None)
 
     def _group_node(self, group: frozenset[ServiceName], service: ServiceSpec) -> NodeName | Unplaceable | None:
@@ -122,7 +126,7 @@ class Placement:
         clashes = sum(bool(_port_clash(self, s, SlotNumber(1), node)) for s in services if s.replicas)
         images = sum((node, s.image) in self._world.images for s in services)
         begun = sum(self._has_network(node, name) for s in services for name in self._world.network_names(s))
-        return node != self._seat(group), -begun, clashes, self._load(node), -images, node
+        return node != self._seat(group), -begun, clashes, self._load[node], -images, node
 
     def _has_network(self, node: NodeName, name: str) -> bool:
         return (node, name) in self._world.networks or self._world.cluster.creating.get(f"network {name}") == node
@@ -133,30 +137,12 @@ class Placement:
     def _score(self, service: ServiceSpec, node: NodeName) -> tuple[int, int, bool, str]:
         """Fewest of this service, then fewest containers, then the image is there, then the name."""
         absent = (node, service.image) not in self._world.images
-        return self._count[node, service.name], self._load(node), absent, node
-
-    def _load(self, node: NodeName) -> int:
-        return sum(count for (where, _), count in self._count.items() if where == node)
+        return self._count[node, service.name], self._load[node], absent, node
 
     def _take(self, service: ServiceSpec, slot: SlotNumber, node: NodeName) -> None:
         self._count[node, service.name] += 1
-        self._promised[node] += [(port, slot_name(service.name, slot)) for port in wanted_ports(service, slot)]
-
-    def holders(self, node: NodeName) -> Iterator[tuple[HeldPort, str]]:
-        """Ports of the node that are held or promised, each with whom."""
-        yield from self._promised[node]
-        yield from ((port, "a container of another stack") for port in self._world.held_ports(node))
-        for orphan in self._slots.orphans:
-            if orphan.container.node == node and orphan.container.is_running:
-                yield from ((port, orphan.container.name) for port in orphan.container.ports)
-        for states in self._slots.wanted.values():
-            for state in states:
-                if state.holder and state.holder.container.node == node:
-                    yield from self._ports_of(state.holder.container)
-
-    def _ports_of(self, c: Container) -> Iterator[tuple[HeldPort, str]]:
-        name = slot_name(c.service, c.slot)
-        yield from ((port, name) for port in wanted_ports(self._world.stack.services[c.service], c.slot))
+        self._load[node] += 1
+        self.ports.take(service.name, slot, node)
 
     def _unplaceable(self, refusals: dict[NodeName, str]) -> Unplaceable:
         if not refusals:
@@ -171,13 +157,6 @@ ONE_HOME = "keep what shares volumes on one node: move the data, or name a volum
 PORTS = 'publish a range ("8080-8089:80"), or write "80" to let the engine choose, or stop what holds the port'
 
 
-def wanted_ports(service: ServiceSpec, slot: SlotNumber) -> Iterator[HeldPort]:
-    """The ports of the host that this slot will hold; those that the engine chooses are left out."""
-    for port in service.ports:
-        if port.published:
-            yield HeldPort(port=published_port(port, slot), protocol=port.protocol, host_ip=port.host_ip)
-
-
 def lender(state: SlotState, node: NodeName | None = None) -> Container | None:
     """The slot's container of today's configuration, on that node, so that another one can live in its namespaces."""
     holder = state.holder
@@ -186,24 +165,8 @@ def lender(state: SlotState, node: NodeName | None = None) -> Container | None:
     return holder.container
 
 
-def published_port(port: Port, slot: SlotNumber) -> int:
-    """The slot-th port of a published range; beyond its end the last one, which is taken and says so."""
-    first, _, last = port.published.partition("-")
-    return min(int(first) + (slot - 1 if last else 0), int(last or first))
-
-
 def _port_clash(placement: Placement, service: ServiceSpec, slot: SlotNumber, node: NodeName) -> str:
-    for port in wanted_ports(service, slot):
-        for held, holder in placement.holders(node):
-            if holder != slot_name(service.name, slot) and _collide(port, held):
-                return f"{holder} has port {port.port}/{port.protocol}"
-    return ""
-
-
-def _collide(a: HeldPort, b: HeldPort) -> bool:
-    everywhere = ("", "0.0.0.0", "::")
-    same_address = a.host_ip == b.host_ip or a.host_ip in everywhere or b.host_ip in everywhere
-    return (a.port, a.protocol) == (b.port, b.protocol) and same_address
+    return placement.ports.clash(service, slot, node)
 
 
 FILTERS: tuple[Filter, ...] = (_port_clash,)

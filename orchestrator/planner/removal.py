@@ -25,7 +25,7 @@ class Removal:
         self._world, self._slots, self._draft = world, slots, draft
         resting = [s.holder for states in slots.wanted.values() for s in states if s.holder is not None]
         self._resting = tuple(j for j in resting if j.verdict is Verdict.REST)
-        self._users_of: dict[ServiceName, tuple[str, ...]] = {}
+        self._users_of: dict[ServiceName, tuple[str, tuple[str, ...]]] = {}
         self._running: dict[ServiceName, list[str]] = defaultdict(list)
         for judgement in (*slots.unwanted, *self._resting, *slots.evicted):
             if judgement.container.is_running:
@@ -48,9 +48,7 @@ class Removal:
         c = judgement.container
         if c.is_running and self._world.intent.stop_timeout_s != 0:
             self._stop(judgement)
-        elif c.is_running and (users := self._users(c.service)):
-            self._wait(judgement, f"stops after {', '.join(users)}", causes=users)
-        else:
+        elif not (c.is_running and self._has_users(judgement)):
             self._draft.add(
                 RemoveContainer(
                     node=c.node,
@@ -67,9 +65,7 @@ class Removal:
 
     def _stop(self, judgement: Judgement) -> None:
         c = judgement.container
-        users = self._users(c.service)
-        if users:
-            self._wait(judgement, f"stops after {', '.join(users)}", causes=users)
+        if self._has_users(judgement):
             return
         self._draft.add(
             StopContainer(
@@ -84,13 +80,21 @@ class Removal:
         )
         self._wait(judgement, "is being stopped")
 
-    def _users(self, service: ServiceName) -> tuple[str, ...]:
-        """Slots of services that depend on it, that go too and still run."""
-        if service not in self._world.stack.services:
-            return ()
+    def _has_users(self, judgement: Judgement) -> bool:
+        """Containers of services that depend on its own go, too, and still run: it waits for them."""
+        reason, users = self._users(judgement.container.service)
+        if users:
+            self._wait(judgement, reason, causes=users)
+        return bool(users)
+
+    def _users(self, service: ServiceName) -> tuple[str, tuple[str, ...]]:
+        """(reason, slots that it waits for)"""
         if service not in self._users_of:
-            others = (user for user in self._world.graph.with_dependents([service]) if user != service)
-            self._users_of[service] = tuple(slot for user in others for slot in self._running.get(user, ()))
+            known = service in self._world.stack.services
+            others = self._world.graph.with_dependents([service]) if known else ()
+            running = [name for name in others if name != service and name in self._running]
+            slots = tuple(slot for name in running for slot in self._running[name])
+            self._users_of[service] = f"stops after {', '.join(running)}", slots
         return self._users_of[service]
 
     def _give_up(self, judgement: Judgement) -> None:

@@ -26,7 +26,8 @@ from orchestrator.planner.classify import Judgement
 from orchestrator.planner.conditions import may_start
 from orchestrator.planner.draft import Draft
 from orchestrator.planner.groups import borrowed
-from orchestrator.planner.placement import PORTS, Placement, Unplaceable, lender, wanted_ports
+from orchestrator.planner.placement import PORTS, Placement, Unplaceable, lender
+from orchestrator.planner.ports import wanted_ports
 from orchestrator.planner.prerequisites import is_settling, prepare, prepare_networks, refresh_image
 from orchestrator.planner.slots import Slots, SlotState, is_unhealthy
 from orchestrator.planner.world import World

@@ -41,7 +41,7 @@ from orchestrator.model.plan import (
 )
 from orchestrator.model.spec import Intent, MountType
 from orchestrator.planner.classify import comes_back
-from orchestrator.planner.placement import wanted_ports
+from orchestrator.planner.ports import wanted_ports
 from orchestrator.planner.world import World
 
 KILLED_BY_TERM = 143

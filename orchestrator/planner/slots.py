@@ -49,6 +49,14 @@ class Slots:
     def _judged(self) -> tuple[Judgement, ...]:
         return tuple(judge(self._world, container) for container in self._world.containers)
 
+    def state(self, service: ServiceName, number: SlotNumber) -> SlotState:
+        """A wanted slot."""
+        return self._by_number[service, number]
+
+    @cached_property
+    def _by_number(self) -> dict[tuple[ServiceName, SlotNumber], SlotState]:
+        return {(state.service, state.number): state for states in self.wanted.values() for state in states}
+
     @cached_property
     def wanted(self) -> dict[ServiceName, tuple[SlotState, ...]]:
         return {

@@ -41,7 +41,7 @@ from orchestrator.model.plan import (
 from orchestrator.model.spec import Condition, Intent, Mode, MountType, Order, ServiceSpec
 from orchestrator.planner import network_hash, plan, service_hash, settle, simulate
 from orchestrator.planner.groups import borrowed
-from orchestrator.planner.placement import wanted_ports
+from orchestrator.planner.ports import wanted_ports
 from tests.strategies import NOW
 
 MOST_STEPS = 400
@@ -127,6 +127,8 @@ class Game:
         targets = [operation.target for operation in decided.operations]
         assert len(set(targets)) == len(targets)
         self._check_parallelism(decided)
+        faults = [fault for operation in decided.operations for fault in service_goes_on(self, operation)]
+        assert not faults, "\n".join([*faults, *self.log])
 
     def _check_parallelism(self, decided: Plan) -> None:
         """Of the slots whose old container runs, no more than `parallelism` are in the hands of an update."""
@@ -141,7 +143,7 @@ class Game:
             assert not running or len(running | under_way) <= limit, at_once + "\n" + "\n".join(self.log)
 
     def _is_in_update(self, service: ServiceName, slot: SlotNumber) -> bool:
-        inside = self.inside(service, slot)
+        inside = [c for c in self.inside(service, slot) if c.state is not ContainerState.REMOVING]
         return any(self.is_current(c) for c in inside) and any(self.is_outdated(c) for c in inside)
 
     # -- what the rules ask ----------------------------------------------------------------------------------------
@@ -192,9 +194,8 @@ def _described(intent: Intent, cluster: ClusterState) -> Iterator[str]:
         known = intent.stack.services.get(c.service)
         age = "today's" if known and c.config == service_hash(intent.stack, known) else "outdated"
         yield f"container {c.id} on {c.node}: {c.name} {c.state} {c.health} {age} code={c.exit_code}"
-    networks = [
-        f"{n.node}/{n.name}" for n in cluster.networks if n.config != network_hash(intent.stack.networks[n.key])
-    ]
+    wanted = {network.key: network_hash(network) for network in intent.stack.networks.values()}
+    networks = [f"{n.node}/{n.name}" for n in cluster.networks if n.config != wanted[n.key]]
     yield f"removed={intent.removed} stopped={list(intent.stopped)} outdated networks={networks} homes={cluster.homes}"
 
 
@@ -300,14 +301,15 @@ def create_has_all_it_needs(game: Game, operation: AnyOperation) -> Iterator[str
 
 def one_incarnation(game: Game, operation: AnyOperation) -> Iterator[str]:
     """A slot that has a container of today's configuration gets no second one."""
-    if isinstance(operation, CreateContainer):
-        twins = [c for c in game.inside(operation.service, operation.slot) if game.is_current(c)]
-        if (
-            twins
-            and all(c.state is not ContainerState.DEAD for c in twins)
-            and not borrowed(game.intent.stack.services[operation.service])
-        ):
-            yield f"{twins[0].id} is there already"
+    if not isinstance(operation, CreateContainer):
+        return
+    service = game.intent.stack.services[operation.service]
+    inside = [c for c in game.inside(operation.service, operation.slot) if c.state is not ContainerState.DEAD]
+    if service.mode is Mode.GLOBAL:
+        inside = [c for c in inside if c.node == operation.node]
+    twins = [c for c in inside if game.is_current(c)]
+    if twins and not borrowed(service):
+        yield f"{twins[0].id} is there already"
 
 
 def data_is_safe(game: Game, operation: AnyOperation) -> Iterator[str]:
@@ -315,9 +317,8 @@ def data_is_safe(game: Game, operation: AnyOperation) -> Iterator[str]:
     if isinstance(operation, RemoveVolume):
         if not (game.intent.removed and game.intent.remove_volumes):
             yield "nobody asked for it"
-        if any(
-            v.name == operation.name for c in game.cluster.containers if c.node == operation.node for v in c.volumes
-        ):
+        there = [c for c in game.cluster.containers if c.node == operation.node]
+        if any(v.name == operation.name for c in there for v in c.volumes):
             yield "a container holds it"
     if isinstance(operation, CreateVolume):
         users = [s for s in game.intent.stack.services.values() if any(m.source == operation.key for m in s.mounts)]
@@ -350,12 +351,15 @@ def service_goes_on(game: Game, operation: AnyOperation) -> Iterator[str]:
     service = game.intent.stack.services.get(c.service)
     if service is None or game.intent.removed or c.service in game.intent.stopped or not game.is_outdated(c):
         return
-    if c.slot > service.replicas or service.mode is Mode.GLOBAL or order_of(service, c) is not Order.START_FIRST:
+    others = [o for o in game.inside(c.service, c.slot) if o.id != c.id]
+    if c.slot > service.replicas or service.mode is Mode.GLOBAL:
+        return
+    if any(order_of(service, o) is not Order.START_FIRST for o in others if game.is_current(o)):
         return
     if service.ports or any(n.config != network_hash(game.intent.stack.networks[n.key]) for n in game.cluster.networks):
         return
-    if not any(o.is_ready for o in game.inside(c.service, c.slot) if o.id != c.id):
-        yield "nobody else serves its slot"
+    if not any(o.is_ready for o in others):
+        yield f"{operation.title}: nobody else serves its slot"
 
 
 RULES = (
@@ -366,11 +370,10 @@ RULES = (
     one_incarnation,
     data_is_safe,
     nothing_in_use_goes,
-    service_goes_on,
 )
 
 
-def is_at_rest(game: Game, decided: Plan) -> bool:
+def is_at_rest(decided: Plan) -> bool:
     """Converged, or what is left waits only for a person or for a silent node."""
     lost = {e.subject for e in decided.blocked if e.severity is Severity.FAILED or "does not answer" in e.reason}
     while more := {b.subject for b in decided.blocked if b.subject not in lost and lost.intersection(b.causes)}:

@@ -33,7 +33,7 @@ from orchestrator.model.names import ContainerId, Digest, NodeName, ServiceName,
 from orchestrator.model.spec import Incarnation, Intent, MountType, ServiceSpec, StackSpec
 from orchestrator.planner import network_hash, service_hash, volume_hash
 from orchestrator.planner.groups import borrowed
-from orchestrator.planner.placement import wanted_ports
+from orchestrator.planner.ports import wanted_ports
 from orchestrator.spec import Request, load
 
 NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
