@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
 
 from orchestrator.model.cluster import ClusterState
-from orchestrator.model.names import slot_name
+from orchestrator.model.names import NodeName, slot_name
 from orchestrator.model.plan import (
     AnyOperation,
+    ConnectNetwork,
     CreateContainer,
-    CreateNetwork,
-    CreateVolume,
-    Operation,
     Preview,
     RemoveContainer,
     RemoveNetwork,
@@ -53,17 +52,21 @@ def preview(intent: Intent, cluster: ClusterState, *, now: datetime) -> Preview:
 
 
 class _Predecessors:
-    """Which earlier steps an operation waits for: those that work on what it needs."""
+    """Which earlier steps an operation waits for: the last ones on what it works on and on what it needs."""
 
     def __init__(self, world: World, steps: list[Step]) -> None:
         self._world = world
         self._last: dict[str, int] = {}
+        self._exits: dict[NodeName, dict[str, int]] = defaultdict(dict)
         for step in steps:
-            for key in _works_on(step.operation):
-                self._last[key] = step.number
+            self._last |= dict.fromkeys(_brings(step.operation), step.number)
+            if isinstance(step.operation, StopContainer | RemoveContainer):
+                self._exits[step.operation.node][step.operation.container] = step.number
 
     def of(self, operation: AnyOperation) -> tuple[int, ...]:
-        needs = set(_works_on(operation)) | set(self._needs(operation))
+        if isinstance(operation, RemoveNetwork | RemoveVolume):
+            return tuple(sorted(self._exits[operation.node].values()))
+        needs = {operation.target, _place(operation), *self._needs(operation)}
         return tuple(sorted({self._last[key] for key in needs if key in self._last}))
 
     def _needs(self, operation: AnyOperation) -> Iterator[str]:
@@ -72,21 +75,27 @@ class _Predecessors:
             yield f"{operation.node}/image/{service.image}"
             yield from (f"{operation.node}/network/{name}" for name in self._world.network_names(service))
             yield from (f"{operation.node}/volume/{name}" for name in self._world.volume_names(service))
+            yield from (f"start {slot_name(name, n)}" for name in operation.lenders for n in self._world.slots[name])
+        elif isinstance(operation, ConnectNetwork):
+            yield f"{operation.node}/network/{operation.network}"
         elif isinstance(operation, StartContainer):
             for dependency in self._world.graph.dependencies[operation.service]:
                 yield from (f"start {slot_name(dependency, n)}" for n in self._world.slots[dependency])
         elif isinstance(operation, StopContainer) and operation.service in self._world.stack.services:
             for user in self._world.graph.dependents[operation.service]:
                 yield from (f"stop {slot_name(user, c.slot)}" for c in self._world.by_service[user])
-        elif isinstance(operation, RemoveNetwork | RemoveVolume):
-            yield f"{operation.node}/removals"
 
 
-def _works_on(operation: Operation) -> Iterator[str]:
+def _brings(operation: AnyOperation) -> Iterator[str]:
+    """What later steps may have to wait for."""
     yield operation.target
-    if isinstance(operation, StartContainer | StopContainer):
-        yield f"{'start' if isinstance(operation, StartContainer) else 'stop'} {operation.subject}"
-    if isinstance(operation, RemoveContainer):
-        yield f"{operation.node}/removals"
-    if not isinstance(operation, CreateNetwork | CreateVolume):
-        yield f"{operation.node}/{operation.subject}"
+    yield _place(operation)
+    if isinstance(operation, StartContainer):
+        yield f"start {operation.subject}"
+    elif isinstance(operation, StopContainer):
+        yield f"stop {operation.subject}"
+
+
+def _place(operation: AnyOperation) -> str:
+    """A slot on its node, whichever of its containers is meant."""
+    return f"{operation.node}/{operation.subject}"
