@@ -76,6 +76,7 @@ class Box:
         self.exit_code, self.error, self.restart_count, self.runs = 0, "", 0, 0
         self.health = Health.NONE
         self.networks: set[str] = set()
+        self.network_ids: dict[str, str] = {}
         self.volumes: tuple[HeldVolume, ...] = ()
         self.ports: tuple[HeldPort, ...] = ()
         self.files: dict[str, UploadedFile] = {}
@@ -164,6 +165,7 @@ class Box:
             finished_at=self.finished_at,
             started_mark=self._mark(),
             networks=frozenset(self.networks),
+            network_ids=dict(self.network_ids),
             volumes=self.volumes,
             ports=self.ports if self.state in (ContainerState.RUNNING, ContainerState.RESTARTING) else (),
             replaces=labels.get(REPLACES, ""),

@@ -101,6 +101,7 @@ class MemoryEngine(MemoryHost):
         if join.name not in box.networks:
             box.networks.add(join.name)
             if box.is_running:
+                box.network_ids[join.name] = self._networks[join.name].id
                 self._tell(box, [(EventKind.CONNECT, join.name)])
 
     async def put_files(self, container: ContainerId, files: Sequence[UploadedFile]) -> None:
@@ -117,6 +118,7 @@ class MemoryEngine(MemoryHost):
             told = self._refusal(reason, 500, f'start container "{container[:12]}"')
             raise Refused(told.what, where=told.where, why=told.why, fix=told.fix)
         box.ports = tuple(self._opened_ports(box))
+        box.network_ids = {name: self._networks[name].id for name in box.networks}
         joined: list[Happening] = [(EventKind.CONNECT, name) for name in sorted(box.networks)]
         self._tell(box, [*joined, *box.start(self.clock())])
         self.tick()

@@ -204,8 +204,10 @@ class MemoryHost:
     def _obstacle(self, box: Box) -> str:
         """The engine's words on why it can't start: a network is gone, a port is taken."""
         for name in sorted(box.networks):
-            if name not in self._networks:
-                return f"network {name} not found"
+            known = self._networks.get(name)
+            wanted = box.network_ids.get(name, known.id if known else name)
+            if known is None or known.id != wanted:
+                return f"network {wanted} not found"
         taken = self._taken_ports(besides=box)
         for port in self._wanted_ports(box):
             if any(port.port == p.port and port.protocol == p.protocol and _overlap(port, p) for p in taken):

@@ -106,6 +106,7 @@ def container_of(inspected: Json, node: NodeName, *, clock_offset_s: float = 0.0
         finished_at=corrected(state.get("FinishedAt")),
         started_mark=state.get("StartedAt") or "",
         networks=frozenset(settings.get("Networks") or {}),
+        network_ids=_network_ids(settings.get("Networks") or {}),
         volumes=_held_volumes(inspected.get("Mounts") or ()),
         ports=_held_ports(inspected),
         replaces=labels.get(REPLACES, ""),
@@ -128,6 +129,11 @@ def _last_check(health: Json) -> str:
     log = health.get("Log") or ()
     output = str(log[-1].get("Output") or "").strip() if log else ""
     return output if len(output) <= HEALTH_LOG_LENGTH else output[: HEALTH_LOG_LENGTH - 1] + "…"
+
+
+def _network_ids(networks: Mapping[str, Any]) -> dict[str, str]:
+    """Empty until the container has been started once: then it knows its networks by name only."""
+    return {name: known["NetworkID"] for name, known in networks.items() if (known or {}).get("NetworkID")}
 
 
 def _held_volumes(mounts: Iterable[Json]) -> tuple[HeldVolume, ...]:

@@ -104,6 +104,21 @@ async def test_a_missing_network_is_refused_at_the_start(case: Case) -> None:
     assert (found.state, found.error) == (ContainerState.CREATED, "network conf_nowhere not found")
 
 
+async def test_a_container_that_has_run_starts_on_its_very_network_and_on_no_other_of_that_name(case: Case) -> None:
+    name = await case.network("front")
+    id = await case.engine.create_container(case.request("web", networks=(name,)))
+    assert (await case.engine.container(id)).network_ids == {}
+    await case.engine.start(id)
+    (first,) = [network.id for network in await case.engine.networks() if network.name == name]
+    assert (await case.engine.container(id)).network_ids == {name: first}
+
+    await case.engine.stop(id)
+    await case.engine.remove_network(name)
+    await case.network("front")
+    with pytest.raises(Refused, match=f"network {first} not found"):
+        await case.engine.start(id)
+
+
 async def test_a_missing_named_volume_is_made_by_the_engine(case: Case) -> None:
     """The engine has no word against it: that is why the planner makes volumes itself, and never this way."""
     mounts = (Mount(type=MountType.VOLUME, source="data", target="/data"),)
