@@ -113,6 +113,10 @@ class Refused(EngineError):
     """The engine said no; `why` is its own explanation."""
 
 
+class HookFailed(EngineError):
+    """A command that the stack runs in a container, after its start or before its stop, did not succeed."""
+
+
 class TooOld(EngineError):
     """The engine's API is older than what the stack needs."""
 

@@ -181,7 +181,8 @@ class Box:
 
     def _borrowed(self) -> frozenset[str]:
         modes = (self.request.network_mode, self.request.ipc, self.request.pid)
-        return frozenset(mode.removeprefix("container:") for mode in modes if mode.startswith("container:"))
+        lenders = (lender.partition(":")[0] for lender in self.request.volumes_from)
+        return frozenset((*(m.removeprefix("container:") for m in modes if m.startswith("container:")), *lenders))
 
     def _age_s(self, now: datetime) -> float:
         return (now - self.started_at).total_seconds() if self.started_at else 0.0

@@ -174,11 +174,12 @@ class DockerEngine(DockerImages, DockerRuns):
         return tuple(found)
 
     async def create_network(self, network: NetworkSpec, labels: Mapping[str, str]) -> None:
-        body = translate.network_body(network, labels)
+        def create(api: Api) -> None:
+            body = translate.network_body(network, labels, self._client.version)
+            api.ask("POST", "/networks/create", body=body)
+
         with already(f"network with name {network.name} already exists"):
-            await self._work(
-                f'create network "{network.name}"', lambda api: api.ask("POST", "/networks/create", body=body)
-            )
+            await self._work(f'create network "{network.name}"', create)
 
     async def remove_network(self, name: str) -> None:
         with already("network .* not found", "no such network"):

@@ -14,13 +14,22 @@ from orchestrator.model.names import ContainerId
 
 class DockerRuns(Connected):
     async def exec(
-        self, container: ContainerId, command: Sequence[str], *, user: str = "", timeout_s: float = 30.0
+        self,
+        container: ContainerId,
+        command: Sequence[str],
+        *,
+        user: str = "",
+        env: Sequence[str] = (),
+        workdir: str = "",
+        privileged: bool = False,
+        timeout_s: float = 30.0,
     ) -> ExecResult:
         """At the deadline the command is left alone: the engine has no way to end it."""
         from orchestrator.engine.execio import run_command
 
         doing = f'run a command in container "{short(container)}"'
-        work = partial(run_command, container, command, user)
+        options = {"user": user, "environment": list(env), "workdir": workdir or None, "privileged": privileged}
+        work = partial(run_command, container, command, options)
         return await self._client.call(doing, work, timeout_s=timeout_s, alone=True)
 
     async def open_exec(

@@ -15,7 +15,7 @@ import ssl
 import termios
 import time
 import tty
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.engine.client import Client
@@ -36,9 +36,12 @@ END_S = 2.0
 """How long the exit code may come after the end of the output."""
 
 
-def run_command(container: str, command: Sequence[str], user: str, api: Api) -> ExecResult:
-    """Runs it to its end; both streams are in the output, in the order of their arrival."""
-    id = api.exec_create(container, list(command), user=user)["Id"]
+def run_command(container: str, command: Sequence[str], options: Mapping[str, Any], api: Api) -> ExecResult:
+    """Runs it to its end; both streams are in the output, in the order of their arrival.
+
+    options: of the SDK's `exec_create`.
+    """
+    id = api.exec_create(container, list(command), **options)["Id"]
     demultiplexer = Demultiplexer(is_raw=False)
     with _started(api, id, Tty=False) as response:
         output = b"".join(payload for data in response.iter_content(PIECE) for _, payload in demultiplexer.feed(data))

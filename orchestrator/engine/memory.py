@@ -258,7 +258,15 @@ class MemoryEngine(MemoryHost):
     # -- what runs in them -----------------------------------------------------------------------------------------
 
     async def exec(
-        self, container: ContainerId, command: Sequence[str], *, user: str = "", timeout_s: float = 30.0
+        self,
+        container: ContainerId,
+        command: Sequence[str],
+        *,
+        user: str = "",
+        env: Sequence[str] = (),
+        workdir: str = "",
+        privileged: bool = False,
+        timeout_s: float = 30.0,
     ) -> ExecResult:
         await self._enter("exec", self._name(container), timeout_s=timeout_s)
         box = self._box(container, "run a command in")

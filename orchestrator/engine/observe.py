@@ -170,7 +170,8 @@ def host_address(text: str | None) -> str:
 def _borrowed(host: Json) -> frozenset[str]:
     """The engine writes the id, whatever the container was made with."""
     modes = (str(host.get(key) or "") for key in ("NetworkMode", "IpcMode", "PidMode"))
-    return frozenset(mode.removeprefix("container:") for mode in modes if mode.startswith("container:"))
+    lenders = (str(lender).partition(":")[0] for lender in host.get("VolumesFrom") or ())
+    return frozenset((*(m.removeprefix("container:") for m in modes if m.startswith("container:")), *lenders))
 
 
 def _address(inspected: Json) -> str:

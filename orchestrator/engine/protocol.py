@@ -20,11 +20,15 @@ from orchestrator.model.spec import Attachment, Build, NetworkSpec, ServiceSpec,
 
 
 class NetworkJoin(msgspec.Struct, frozen=True, kw_only=True):
-    """One network of a new container: the engine's name for it, and all names the container answers to there."""
+    """One network of a new container: the engine's name for it, and all names the container answers to there.
+
+    links: `name:alias`, names that this container alone knows others by.
+    """
 
     name: str
     attachment: Attachment
     aliases: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
 
 
 class ContainerRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +39,8 @@ class ContainerRequest(msgspec.Struct, frozen=True, kw_only=True):
     inherits: anonymous volumes of the container that it replaces, mounted at their targets again.
     networks: in the order of joining, highest priority first; engines before API 1.44 are given only the first.
     network_mode, ipc, pid: `service:x` already turned into `container:<id>`.
+    links:    `container:alias`, where there are no networks to carry them.
+    volumes_from: `<id or name>[:ro]` of the containers whose mounts it gets.
     slot:     decides which port of a published range is taken (the slot-th).
     """
 
@@ -48,6 +54,8 @@ class ContainerRequest(msgspec.Struct, frozen=True, kw_only=True):
     network_mode: str = ""
     ipc: str = ""
     pid: str = ""
+    links: tuple[str, ...] = ()
+    volumes_from: tuple[str, ...] = ()
 
 
 class UploadedFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,7 +192,15 @@ class Engine(Protocol):
     async def rename(self, container: ContainerId, name: str) -> None: ...
 
     async def exec(
-        self, container: ContainerId, command: Sequence[str], *, user: str = "", timeout_s: float = 30.0
+        self,
+        container: ContainerId,
+        command: Sequence[str],
+        *,
+        user: str = "",
+        env: Sequence[str] = (),
+        workdir: str = "",
+        privileged: bool = False,
+        timeout_s: float = 30.0,
     ) -> ExecResult:
         """raises NotFound, Conflict (not running), Unreachable (deadline)"""
 

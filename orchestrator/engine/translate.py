@@ -7,69 +7,26 @@ the one that Docker Compose v2 takes, so that a container of ours is as one of C
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
+from orchestrator.engine.body import ApiVersion, Body, without_defaults, without_none
+from orchestrator.engine.hostoptions import host_options, resources
+from orchestrator.engine.needs import check_needs, check_network_needs
 from orchestrator.engine.protocol import ContainerRequest, NetworkJoin
-from orchestrator.engine.volumes import binds, engine_mounts
-from orchestrator.errors import Refused, TooOld
+from orchestrator.engine.volumes import SOCKET_CONFIG, binds, engine_mounts, tmpfs
+from orchestrator.errors import Refused
 from orchestrator.model.spec import (
     Attachment,
     Healthcheck,
-    HostOptions,
     NetworkSpec,
     Port,
-    Resources,
     RestartCondition,
     ServiceSpec,
     VolumeSpec,
 )
 
-ApiVersion = tuple[int, int]
-Body = dict[str, Any]
-
 SEVERAL_NETWORKS: ApiVersion = (1, 44)
 """From here on a container is created on all of its networks at once."""
-
-NEEDS: tuple[tuple[str, ApiVersion, str], ...] = (
-    # (key of the stack, first API that has it, Docker Engine of that API)
-    ("healthcheck.start_interval", (1, 44), "25.0"),
-    ("volume.subpath", (1, 45), "26.0"),
-    ("annotations", (1, 43), "24.0"),
-    ("cgroup", (1, 41), "20.10"),
-    ("networks.gw_priority", (1, 48), "28.0"),
-    ("networks.interface_name", (1, 49), "28.1"),
-)
-
-
-def check_needs(request: ContainerRequest, api: ApiVersion) -> None:
-    """raises TooOld, naming the key, when the engine would not honour something that the service asks for."""
-    used = set(_used_needs(request))
-    for key, since, release in NEEDS:
-        if key in used and api < since:
-            raise TooOld(
-                f'service "{request.service.name}" has "{key}", which this engine doesn\'t know',
-                why=f"it came with API {_dotted(since)}, and the engine speaks {_dotted(api)}",
-                fix=f'install Docker Engine {release} or later on this host, or remove "{key}"',
-            )
-
-
-def _used_needs(request: ContainerRequest) -> Iterable[str]:
-    service = request.service
-    attachments = [join.attachment for join in request.networks]
-    uses = {
-        "healthcheck.start_interval": bool(service.healthcheck and service.healthcheck.start_interval_s is not None),
-        "volume.subpath": any(mount.subpath for mount in service.mounts),
-        "annotations": bool(service.annotations),
-        "cgroup": bool(service.host.cgroup),
-        "networks.gw_priority": any(attachment.gw_priority for attachment in attachments),
-        "networks.interface_name": any(attachment.interface_name for attachment in attachments),
-    }
-    return (key for key, is_used in uses.items() if is_used)
-
-
-def _dotted(version: ApiVersion) -> str:
-    return "{}.{}".format(*version)
 
 
 def container_body(request: ContainerRequest, api: ApiVersion) -> Body:
@@ -84,7 +41,7 @@ def container_body(request: ContainerRequest, api: ApiVersion) -> Body:
         "Image": service.image,
         "Cmd": list(service.command or ()),
         "Entrypoint": _entrypoint(service.entrypoint),
-        "Env": [name if value is None else f"{name}={value}" for name, value in service.environment.items()],
+        "Env": [name if value is None else f"{name}={value}" for name, value in _environment(service).items()],
         "Labels": {**service.labels, **request.labels},
         "User": service.user,
         "WorkingDir": service.working_dir,
@@ -97,19 +54,19 @@ def container_body(request: ContainerRequest, api: ApiVersion) -> Body:
         "Healthcheck": healthcheck(service.healthcheck),
         "ExposedPorts": exposed_ports(service),
         "HostConfig": host_config(request),
-        "NetworkingConfig": _networking(request.networks, api),
+        "NetworkingConfig": _networking(request, api),
     }
-    if request.networks and api < SEVERAL_NETWORKS:
-        body["MacAddress"] = request.networks[0].attachment.mac_address
-    return _without_defaults(body)
+    if api < SEVERAL_NETWORKS:
+        body["MacAddress"] = request.networks[0].attachment.mac_address if request.networks else service.mac_address
+    return without_defaults(body)
 
 
 def host_config(request: ContainerRequest) -> Body:
     """`HostConfig`. Zero, empty and None mean the engine's default, and are left out."""
     service = request.service
     body: Body = {
-        **_resources(service.resources),
-        **_host_options(service.host),
+        **resources(service.resources),
+        **host_options(service.host),
         "NetworkMode": request.network_mode or (request.networks[0].name if request.networks else ""),
         "IpcMode": request.ipc,
         "PidMode": request.pid,
@@ -118,8 +75,16 @@ def host_config(request: ContainerRequest) -> Body:
         "Annotations": dict(service.annotations),
         "Binds": binds(request),
         "Mounts": engine_mounts(request),
+        "Tmpfs": tmpfs(request),
+        "VolumesFrom": list(request.volumes_from),
+        "Links": [] if request.networks else list(request.links),
     }
-    return _without_defaults(body)
+    return without_defaults(body)
+
+
+def _environment(service: ServiceSpec) -> Mapping[str, str | None]:
+    """With `use_api_socket`: where the credentials are, unless the stack says it."""
+    return {"DOCKER_CONFIG": SOCKET_CONFIG, **service.environment} if service.use_api_socket else service.environment
 
 
 def _entrypoint(words: tuple[str, ...] | None) -> list[str] | None:
@@ -141,7 +106,7 @@ def healthcheck(check: Healthcheck | None) -> Body | None:
     """An empty `Test` lets the engine take the image's."""
     if check is None:
         return None
-    return _without_none(
+    return without_none(
         {
             "Test": list(check.test) or None,
             "Interval": _nanoseconds(check.interval_s),
@@ -200,71 +165,11 @@ def _restart_policy(service: ServiceSpec) -> Body | None:
     return {"Name": policy.condition.value, "MaximumRetryCount": policy.max_attempts if is_counted else 0}
 
 
-def _resources(resources: Resources) -> Body:
-    return {
-        "NanoCpus": resources.nano_cpus,
-        "Memory": resources.memory_bytes,
-        "PidsLimit": resources.pids or None,
-        "MemoryReservation": resources.reserved_memory_bytes,
-    }
-
-
-def _host_options(host: HostOptions) -> Body:
-    return {
-        **{key: list(getattr(host, name)) for name, key in LISTS},
-        **{key: getattr(host, name) for name, key in PLAIN},
-        "Sysctls": dict(host.sysctls),
-        "StorageOpt": dict(host.storage_opt),
-        "Ulimits": [{"Name": name, "Soft": u.soft, "Hard": u.hard} for name, u in sorted(host.ulimits.items())],
-        "Devices": [
-            {"PathOnHost": d.source, "PathInContainer": d.target, "CgroupPermissions": d.permissions}
-            for d in host.devices
-        ],
-        "LogConfig": host.logging and {"Type": host.logging.driver, "Config": dict(host.logging.options)},
-    }
-
-
-LISTS: tuple[tuple[str, str], ...] = (
-    # (field of HostOptions, key of HostConfig)
-    ("cap_add", "CapAdd"),
-    ("cap_drop", "CapDrop"),
-    ("security_opt", "SecurityOpt"),
-    ("device_cgroup_rules", "DeviceCgroupRules"),
-    ("group_add", "GroupAdd"),
-    ("dns", "Dns"),
-    ("dns_search", "DnsSearch"),
-    ("dns_opt", "DnsOptions"),
-    ("extra_hosts", "ExtraHosts"),
-)
-
-PLAIN: tuple[tuple[str, str], ...] = (
-    # (field of HostOptions, key of HostConfig); ipc and pid are of the request
-    ("privileged", "Privileged"),
-    ("read_only", "ReadonlyRootfs"),
-    ("init", "Init"),
-    ("uts", "UTSMode"),
-    ("userns_mode", "UsernsMode"),
-    ("cgroup", "CgroupnsMode"),
-    ("cgroup_parent", "CgroupParent"),
-    ("runtime", "Runtime"),
-    ("isolation", "Isolation"),
-    ("shm_size_bytes", "ShmSize"),
-    ("oom_kill_disable", "OomKillDisable"),
-    ("oom_score_adj", "OomScoreAdj"),
-    ("cpu_shares", "CpuShares"),
-    ("cpu_period", "CpuPeriod"),
-    ("cpu_quota", "CpuQuota"),
-    ("cpuset", "CpusetCpus"),
-    ("memory_swap_bytes", "MemorySwap"),
-    ("mem_swappiness", "MemorySwappiness"),
-)
-
-MEANINGFUL = frozenset({"Init", "MemorySwappiness", "MemorySwap", "StopTimeout"})
-"""Keys of which false and zero are values of their own."""
-
-
-def _networking(joins: tuple[NetworkJoin, ...], api: ApiVersion) -> Body | None:
+def _networking(request: ContainerRequest, api: ApiVersion) -> Body | None:
     """All networks, or only the first for an engine that takes but one."""
+    joins, mac_address = request.networks, request.service.mac_address
+    if not joins and mac_address and api >= SEVERAL_NETWORKS:
+        return {"EndpointsConfig": {request.network_mode: {"MacAddress": mac_address}}}
     taken = joins if api >= SEVERAL_NETWORKS else joins[:1]
     return {"EndpointsConfig": {join.name: endpoint_config(join, api) for join in taken}} if taken else None
 
@@ -274,17 +179,18 @@ def endpoint_config(join: NetworkJoin, api: ApiVersion) -> Body:
     attachment = join.attachment
     body: Body = {
         "Aliases": list(join.aliases),
+        "Links": list(join.links),
         "IPAMConfig": _addresses(attachment),
         "DriverOpts": _driver_options(attachment),
         "GwPriority": attachment.gw_priority,
     }
     if api >= SEVERAL_NETWORKS:
         body["MacAddress"] = attachment.mac_address
-    return _without_defaults(body)
+    return without_defaults(body)
 
 
 def _addresses(attachment: Attachment) -> Body:
-    return _without_defaults(
+    return without_defaults(
         {
             "IPv4Address": attachment.ipv4_address,
             "IPv6Address": attachment.ipv6_address,
@@ -298,10 +204,11 @@ def _driver_options(attachment: Attachment) -> dict[str, str]:
     return {**attachment.driver_opts, **interface}
 
 
-def network_body(network: NetworkSpec, labels: Mapping[str, str]) -> Body:
-    """The body of `POST /networks/create`."""
+def network_body(network: NetworkSpec, labels: Mapping[str, str], api: ApiVersion) -> Body:
+    """The body of `POST /networks/create`; raises TooOld."""
+    check_network_needs(network, api)
     pools = [
-        _without_defaults(
+        without_defaults(
             {
                 "Subnet": pool.subnet,
                 "IPRange": pool.ip_range,
@@ -311,7 +218,7 @@ def network_body(network: NetworkSpec, labels: Mapping[str, str]) -> Body:
         )
         for pool in network.ipam
     ]
-    ipam = _without_defaults({"Driver": network.ipam_driver, "Options": dict(network.ipam_options), "Config": pools})
+    ipam = without_defaults({"Driver": network.ipam_driver, "Options": dict(network.ipam_options), "Config": pools})
     body = {
         "Name": network.name,
         "CheckDuplicate": True,
@@ -319,16 +226,17 @@ def network_body(network: NetworkSpec, labels: Mapping[str, str]) -> Body:
         "Options": dict(network.driver_opts),
         "Internal": network.internal,
         "Attachable": network.attachable,
+        "EnableIPv4": None if network.enable_ipv4 else False,
         "EnableIPv6": network.enable_ipv6,
         "IPAM": ipam and {"Driver": "default", **ipam},
         "Labels": {**network.labels, **labels},
     }
-    return _without_defaults(body)
+    return without_defaults(body)
 
 
 def volume_body(volume: VolumeSpec, labels: Mapping[str, str]) -> Body:
     """The body of `POST /volumes/create`."""
-    return _without_defaults(
+    return without_defaults(
         {
             "Name": volume.name,
             "Driver": volume.driver,
@@ -336,12 +244,3 @@ def volume_body(volume: VolumeSpec, labels: Mapping[str, str]) -> Body:
             "Labels": {**volume.labels, **labels},
         }
     )
-
-
-def _without_none(body: Body) -> Body:
-    return {key: value for key, value in body.items() if value is not None}
-
-
-def _without_defaults(body: Body) -> Body:
-    """What says nothing is left out: None, and empty, zero or false where that is the engine's default."""
-    return {key: value for key, value in body.items() if value or (value is not None and key in MEANINGFUL)}

@@ -13,16 +13,31 @@ from typing import Any
 from orchestrator.engine.protocol import ContainerRequest
 from orchestrator.model.spec import Mount, MountType
 
+SOCKET = "/var/run/docker.sock"
+SOCKET_CONFIG = "/run/secrets/docker"
+"""The folder of the registry credentials of a service with `use_api_socket`. Source: Docker Compose."""
+
 
 def binds(request: ContainerRequest) -> list[str]:
-    """`/host:/inside:ro,rshared,z`."""
-    return [_bind(mount) for mount in request.service.mounts if _is_old_style(mount)]
+    """`/host:/inside:ro,rshared,z`, and the engine's socket for a service that wants it."""
+    found = [_bind(mount) for mount in request.service.mounts if _is_old_style(mount)]
+    return [*found, f"{SOCKET}:{SOCKET}:rw"] if request.service.use_api_socket else found
+
+
+def tmpfs(request: ContainerRequest) -> dict[str, str]:
+    """Target -> options as written, of those tmpfs whose options `Mounts` can't say."""
+    return {mount.target: mount.options for mount in request.service.mounts if _is_raw_tmpfs(mount)}
+
+
+def _is_raw_tmpfs(mount: Mount) -> bool:
+    return mount.type is MountType.TMPFS and bool(mount.options)
 
 
 def engine_mounts(request: ContainerRequest) -> list[dict[str, Any]]:
     """All other mounts, the anonymous volumes of the container that is replaced, and room for files (see below)."""
     inherited = {held.target: held.name for held in request.inherits}
-    mounts = [_mount(mount, request, inherited) for mount in request.service.mounts if not _is_old_style(mount)]
+    new_style = [m for m in request.service.mounts if not (_is_old_style(m) or _is_raw_tmpfs(m))]
+    mounts = [_mount(mount, request, inherited) for mount in new_style]
     taken = {mount.target for mount in request.service.mounts}
     mounts += [_volume(target, name) for target, name in sorted(inherited.items()) if target not in taken]
     taken |= set(inherited)
@@ -30,8 +45,8 @@ def engine_mounts(request: ContainerRequest) -> list[dict[str, Any]]:
 
 
 def _is_old_style(mount: Mount) -> bool:
-    """A path with a colon can't be written in a bind; selinux can't be written in a mount."""
-    is_made = mount.create_host_path and ":" not in mount.source + mount.target
+    """A path with a colon and a recursion can't be written in a bind; selinux can't be written in a mount."""
+    is_made = mount.create_host_path and ":" not in mount.source + mount.target and not mount.recursive
     return mount.type is MountType.BIND and (is_made or bool(mount.selinux))
 
 
@@ -45,13 +60,30 @@ def _mount(mount: Mount, request: ContainerRequest, inherited: dict[str, str]) -
     match mount.type:
         case MountType.VOLUME:
             body["Source"] = request.volumes[mount.source] if mount.source else inherited.get(mount.target, "")
-            body["VolumeOptions"] = _present({"NoCopy": mount.nocopy, "Subpath": mount.subpath})
+            options = {"NoCopy": mount.nocopy, "Subpath": mount.subpath, "Labels": dict(mount.labels)}
+            body["VolumeOptions"] = _present(options)
         case MountType.BIND:
             body["Source"] = mount.source
-            body["BindOptions"] = _present({"Propagation": mount.propagation})
+            body["BindOptions"] = _bind_options(mount)
         case MountType.TMPFS:
             body["TmpfsOptions"] = _present({"SizeBytes": mount.size_bytes, "Mode": mount.mode or 0})
+        case MountType.IMAGE:
+            body["Source"] = mount.source
+            body["ImageOptions"] = _present({"Subpath": mount.subpath})
     return _present({**body, "ReadOnly": mount.read_only})
+
+
+def _bind_options(mount: Mount) -> dict[str, Any]:
+    """Engines before API 1.42 don't know `CreateMountpoint`: they refuse a path that is not there."""
+    return _present(
+        {
+            "Propagation": mount.propagation,
+            "CreateMountpoint": mount.create_host_path,
+            "NonRecursive": mount.recursive == "disabled",
+            "ReadOnlyNonRecursive": mount.recursive == "writable",
+            "ReadOnlyForceRecursive": mount.recursive == "readonly",
+        }
+    )
 
 
 def _volume(target: str, name: str = "") -> dict[str, Any]:
@@ -64,9 +96,10 @@ def _present(body: dict[str, Any]) -> dict[str, Any]:
 
 def _file_room(request: ContainerRequest, taken: Iterable[str]) -> list[str]:
     """Directories of secrets and configs that need a volume: the engine puts no file into a read-only root."""
-    if not request.service.host.read_only:
+    service = request.service
+    if not service.host.read_only:
         return []
-    grants = (*request.service.secrets, *request.service.configs)
-    folders = {PurePosixPath(grant.target).parent for grant in grants}
+    folders = {PurePosixPath(grant.target).parent for grant in (*service.secrets, *service.configs)}
+    folders |= {PurePosixPath(SOCKET_CONFIG)} if service.use_api_socket else set()
     mounted = {PurePosixPath(target) for target in taken}
     return sorted(str(folder) for folder in folders if not mounted & {folder, *folder.parents})

@@ -140,7 +140,7 @@ class Container(_Data, frozen=True, kw_only=True):
     ports: tuple[HeldPort, ...] = ()
     replaces: str = ""
     borrows: frozenset[str] = frozenset()
-    """Ids of containers whose network, IPC or PID namespace it uses (`container:<id>`)."""
+    """Ids of containers whose network, IPC or PID namespace or whose mounts it uses."""
     address: str = ""
 
     @property
@@ -196,10 +196,14 @@ class Image(_Data, frozen=True, kw_only=True):
     """Targets that it declares as volumes."""
 
 
+POST_START = "/post_start"
+"""Ends the target of a failed hook: the container itself may be worked on."""
+
+
 class Failure(_Data, frozen=True, kw_only=True):
     """An operation that did not work, so that it is neither forgotten nor tried without a pause.
 
-    target: `Operation.target` of what failed.
+    target: `Operation.target` of what failed; with POST_START where the container runs and only its hook failed.
     """
 
     target: str

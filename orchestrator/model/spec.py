@@ -10,16 +10,12 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NewType
 
-import msgspec
-
 from orchestrator.model.names import Digest, ServiceName, StackName
+from orchestrator.model.options import Data as _Data
+from orchestrator.model.options import HostOptions
 
 Place = NewType("Place", str)
 """Where something stands in a file: `stack.yml:14:9`."""
-
-
-class _Data(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A frozen value; a change is `msgspec.structs.replace`."""
 
 
 class Condition(StrEnum):
@@ -59,10 +55,16 @@ class MountType(StrEnum):
     VOLUME = "volume"
     BIND = "bind"
     TMPFS = "tmpfs"
+    IMAGE = "image"
 
 
 class Mount(_Data, frozen=True, kw_only=True):
-    """One entry of `volumes` or `tmpfs`. A volume's `source` is its key in the stack, or "" for an anonymous one."""
+    """One entry of `volumes` or `tmpfs`. A volume's `source` is its key in the stack, or "" for an anonymous one.
+
+    recursive: what becomes of mounts below a bind: `disabled`, `writable`, `readonly`, or "" as the engine does it.
+    options:   of a `tmpfs`, as written, where they are more than a size, a mode and `ro`.
+    labels:    of an anonymous volume.
+    """
 
     type: MountType
     target: str
@@ -75,6 +77,9 @@ class Mount(_Data, frozen=True, kw_only=True):
     create_host_path: bool = True
     size_bytes: int = 0
     mode: int | None = None
+    recursive: str = ""
+    options: str = ""
+    labels: Mapping[str, str] = {}
 
 
 class Attachment(_Data, frozen=True, kw_only=True):
@@ -149,22 +154,6 @@ class Resources(_Data, frozen=True, kw_only=True):
     reserved_memory_bytes: int = 0
 
 
-class Ulimit(_Data, frozen=True, kw_only=True):
-    soft: int
-    hard: int
-
-
-class Device(_Data, frozen=True, kw_only=True):
-    source: str
-    target: str
-    permissions: str = "rwm"
-
-
-class Logging(_Data, frozen=True, kw_only=True):
-    driver: str = ""
-    options: Mapping[str, str] = {}
-
-
 class FileGrant(_Data, frozen=True, kw_only=True):
     """A secret or config as a file in the container. `source` is its key in the stack; ids are as written."""
 
@@ -182,6 +171,8 @@ class PullPolicy(StrEnum):
     ALWAYS = "always"
     NEVER = "never"
     BUILD = "build"
+    REFRESH = "refresh"
+    """Again when the image here is older than `refresh_after_s`: `daily`, `weekly`, `every_12h`."""
 
 
 class Build(_Data, frozen=True, kw_only=True):
@@ -203,47 +194,30 @@ class Build(_Data, frozen=True, kw_only=True):
     platform: str = ""
 
 
-class HostOptions(_Data, frozen=True, kw_only=True):
-    """Keys that the engine takes as they are: nothing in orch decides by them.
+class Link(_Data, frozen=True, kw_only=True):
+    """Another name, `alias`, for a service, or for a container outside of the stack, that this service alone knows."""
 
-    Each is the Compose key of the same name, in the engine's type; None or empty is the engine's default.
-    """
+    target: str
+    alias: str
+    is_external: bool = False
 
-    cap_add: tuple[str, ...] = ()
-    cap_drop: tuple[str, ...] = ()
-    privileged: bool = False
+
+class VolumesFrom(_Data, frozen=True, kw_only=True):
+    """All mounts of another container: of service `service`, or of the one that is called `container`."""
+
+    service: str = ""
+    container: str = ""
     read_only: bool = False
-    security_opt: tuple[str, ...] = ()
-    sysctls: Mapping[str, str] = {}
-    ulimits: Mapping[str, Ulimit] = {}
-    devices: tuple[Device, ...] = ()
-    device_cgroup_rules: tuple[str, ...] = ()
-    group_add: tuple[str, ...] = ()
-    dns: tuple[str, ...] = ()
-    dns_search: tuple[str, ...] = ()
-    dns_opt: tuple[str, ...] = ()
-    extra_hosts: tuple[str, ...] = ()
-    """Each `name:address`."""
-    init: bool | None = None
-    ipc: str = ""
-    pid: str = ""
-    uts: str = ""
-    userns_mode: str = ""
-    cgroup: str = ""
-    cgroup_parent: str = ""
-    runtime: str = ""
-    isolation: str = ""
-    shm_size_bytes: int = 0
-    storage_opt: Mapping[str, str] = {}
-    oom_kill_disable: bool = False
-    oom_score_adj: int = 0
-    cpu_shares: int = 0
-    cpu_period: int = 0
-    cpu_quota: int = 0
-    cpuset: str = ""
-    memory_swap_bytes: int | None = None
-    mem_swappiness: int | None = None
-    logging: Logging | None = None
+
+
+class Hook(_Data, frozen=True, kw_only=True):
+    """A command that is run in the container."""
+
+    command: tuple[str, ...]
+    user: str = ""
+    privileged: bool = False
+    working_dir: str = ""
+    environment: Mapping[str, str | None] = {}
 
 
 class ServiceSpec(_Data, frozen=True, kw_only=True):
@@ -254,6 +228,8 @@ class ServiceSpec(_Data, frozen=True, kw_only=True):
     """Always set: the reference as written, or `<stack>-<service>` for one that is only built."""
     build: Build | None = None
     pull_policy: PullPolicy = PullPolicy.MISSING
+    refresh_after_s: float | None = None
+    """With REFRESH: the age at which the image is pulled again."""
     platform: str = ""
     command: tuple[str, ...] | None = None
     entrypoint: tuple[str, ...] | None = None
@@ -277,6 +253,10 @@ class ServiceSpec(_Data, frozen=True, kw_only=True):
     networks: tuple[Attachment, ...] = ()
     """Empty when `network_mode` is set."""
     network_mode: str = ""
+    mac_address: str = ""
+    """Where there is no attachment to carry it (`network_mode: bridge`)."""
+    links: tuple[Link, ...] = ()
+    volumes_from: tuple[VolumesFrom, ...] = ()
     depends_on: Mapping[ServiceName, Dependency] = {}
     healthcheck: Healthcheck | None = None
     restart: RestartPolicy = RestartPolicy()
@@ -288,6 +268,10 @@ class ServiceSpec(_Data, frozen=True, kw_only=True):
     resources: Resources = Resources()
     host: HostOptions = HostOptions()
     attach: bool = True
+    post_start: tuple[Hook, ...] = ()
+    pre_stop: tuple[Hook, ...] = ()
+    use_api_socket: bool = False
+    """The host's engine and our registry credentials are put within its reach."""
 
 
 class IpamPool(_Data, frozen=True, kw_only=True):
@@ -307,6 +291,7 @@ class NetworkSpec(_Data, frozen=True, kw_only=True):
     driver_opts: Mapping[str, str] = {}
     internal: bool = False
     attachable: bool = False
+    enable_ipv4: bool = True
     enable_ipv6: bool = False
     labels: Mapping[str, str] = {}
     ipam_driver: str = ""

@@ -1,4 +1,4 @@
-"""Which services have to be on one node: those that share a network, a volume or a namespace.
+"""Which services have to be on one node: those that share a network, a volume, mounts or a namespace.
 
 A bridge network ends at its host, so what talks over it stays together until networks span hosts (decision 0003).
 """
@@ -37,6 +37,7 @@ def _ties(world: World, service: ServiceSpec) -> Iterator[str]:
 
 
 def borrowed(service: ServiceSpec) -> tuple[ServiceName, ...]:
-    """Services whose namespaces it lives in (`network_mode`, `ipc` or `pid` of `service:x`)."""
+    """Services whose namespaces (`network_mode`, `ipc` or `pid` of `service:x`) or mounts (`volumes_from`) it uses."""
     modes = (service.network_mode, service.host.ipc, service.host.pid)
-    return tuple(sorted({ServiceName(mode[len("service:") :]) for mode in modes if mode.startswith("service:")}))
+    found = {ServiceName(mode[len("service:") :]) for mode in modes if mode.startswith("service:")}
+    return tuple(sorted(found | {ServiceName(lender.service) for lender in service.volumes_from if lender.service}))

@@ -1,6 +1,7 @@
 """When is a container, network or volume outdated: hashes of all that changes its behaviour, and of nothing else.
 
-Replicas, order, rollout policy and how the image is made are not in them; the content of secrets and configs is.
+Replicas, order, rollout policy, what is run before a stop and how the image is made are not in them; the content of
+secrets and configs is.
 Source: Docker Compose, `ServiceHash`, plus decision 0002 for the content.
 """
 
@@ -32,11 +33,13 @@ def service_hash(stack: StackSpec, service: ServiceSpec) -> Digest:
         service,
         build=None,
         pull_policy=PullPolicy.MISSING,
+        refresh_after_s=None,
         depends_on={},
         replicas=1,
         mode=Mode.REPLICATED,
         update=Update(),
         attach=True,
+        pre_stop=(),
         resources=replace(service.resources, reserved_nano_cpus=0),
     )
     networks = {join.network: stack.networks[join.network].name for join in service.networks}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from orchestrator.model.cluster import ClusterState
-from orchestrator.model.plan import Plan
+from orchestrator.model.cluster import POST_START, ClusterState
+from orchestrator.model.names import slot_name
+from orchestrator.model.plan import Plan, Severity
 from orchestrator.model.spec import Intent
 from orchestrator.planner.draft import Draft
 from orchestrator.planner.placement import Placement
@@ -32,4 +33,20 @@ def plan_world(world: World) -> Plan:
         placement = Placement(world, slots)
         for name in world.graph.order:
             Rollout(world, slots, placement, draft, world.stack.services[name]).step()
+    _report_hooks(world, draft)
     return draft.plan()
+
+
+def _report_hooks(world: World, draft: Draft) -> None:
+    """A container whose `post_start` failed runs on, as under Docker Compose; its slot is not what was asked for."""
+    for container in world.containers:
+        failure = world.cluster.failures.get(f"{container.node}/container/{container.id}{POST_START}")
+        if failure and container.is_running and container.service in world.stack.services:
+            draft.block(
+                slot_name(container.service, container.slot),
+                f"{failure.what}: {failure.why}",
+                severity=Severity.FAILED,
+                fix=failure.fix,
+                container=container.id,
+                node=container.node,
+            )

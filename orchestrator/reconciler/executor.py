@@ -10,8 +10,19 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from orchestrator.engine.protocol import Engine, UploadedFile
-from orchestrator.errors import BadValue, Conflict, EngineError, NotFound, OrchError, StoreError, Unreachable
-from orchestrator.model.cluster import Failure
+from orchestrator.engine.volumes import SOCKET_CONFIG
+from orchestrator.errors import (
+    BadValue,
+    Conflict,
+    EngineError,
+    HookFailed,
+    NotFound,
+    OrchError,
+    Refused,
+    StoreError,
+    Unreachable,
+)
+from orchestrator.model.cluster import POST_START, Failure
 from orchestrator.model.names import ContainerId, Digest, NodeName
 from orchestrator.model.plan import (
     AnyOperation,
@@ -29,16 +40,18 @@ from orchestrator.model.plan import (
     StartContainer,
     StopContainer,
 )
-from orchestrator.model.spec import FileGrant, FileSpec, Intent
+from orchestrator.model.spec import FileGrant, FileSpec, Intent, ServiceSpec
 from orchestrator.reconciler.clock import monotonic_s
 from orchestrator.reconciler.events import (
     Emit,
     Event,
+    Noticed,
     OperationDone,
     OperationFailed,
     OperationProgressed,
     OperationStarted,
 )
+from orchestrator.reconciler.hooks import run_hooks
 from orchestrator.reconciler.observe import Observer
 from orchestrator.reconciler.requests import container_request, network_join, network_labels, volume_labels
 
@@ -50,6 +63,8 @@ Homes = Callable[[str, NodeName | None], Awaitable[None]]
 
 AT_ONCE: Mapping[type, int] = {StopContainer: 64, PullImage: 3, BuildImage: 1, CopyImage: 2}
 """Operations of a kind under way at a time, per node; a stop mostly waits for the container."""
+AT_ONCE_HOOKED = 16
+"""Starts that end with hooks."""
 AT_ONCE_QUICK = 4
 """All other kinds together: more of them gain nothing on one engine (measured)."""
 
@@ -66,7 +81,7 @@ class Executor:
 
         is_due: asked at that moment; what it raises, comes out.
         """
-        async with self._turn(operation):
+        async with self._turn(intent, operation):
             if is_due():
                 await self._carry_out(intent, operation)
 
@@ -79,17 +94,21 @@ class Executor:
             self._failed(operation, error)
         else:
             self._observer.failures.pop(operation.target, None)
+            self._observer.failures.pop(operation.target + POST_START, None)
             self._tell(OperationDone, operation, took_s=monotonic_s() - started_s)
 
-    def _turn(self, operation: AnyOperation) -> asyncio.Semaphore:
-        kind = type(operation) if type(operation) in AT_ONCE else None
-        limit = AT_ONCE[kind] if kind else AT_ONCE_QUICK
+    def _turn(self, intent: Intent, operation: AnyOperation) -> asyncio.Semaphore:
+        """A start with hooks may take long: it holds up no other kind."""
+        is_hooked = isinstance(operation, StartContainer) and intent.stack.services[operation.service].post_start
+        kind = type(operation) if is_hooked or type(operation) in AT_ONCE else None
+        limit = AT_ONCE.get(kind, AT_ONCE_HOOKED) if kind else AT_ONCE_QUICK
         return self._turns.setdefault((operation.node, kind), asyncio.Semaphore(limit))
 
     def _failed(self, operation: AnyOperation, error: OrchError) -> None:
-        known = self._observer.failures.get(operation.target)
-        self._observer.failures[operation.target] = Failure(
-            target=operation.target,
+        target = operation.target + (POST_START if isinstance(error, HookFailed) else "")
+        known = self._observer.failures.get(target)
+        self._observer.failures[target] = Failure(
+            target=target,
             node=operation.node,
             what=error.what,
             why=error.why,
@@ -172,10 +191,26 @@ class Executor:
         engine = self._engine(op.node)
         if files := await self._files(intent, op):
             await engine.put_files(op.container, files)
-        await self._on(op, engine.start(op.container))
+        await self._on(op, self._started(engine, intent.stack.services[op.service], op))
 
-    async def _stop(self, _: Intent, op: StopContainer) -> None:
-        await self._on(op, self._engine(op.node).stop(op.container, grace_s=op.grace_s))
+    async def _started(self, engine: Engine, service: ServiceSpec, op: StartContainer) -> None:
+        """Those who wait for it see it running when its hooks are done."""
+        await engine.start(op.container)
+        await run_hooks(engine, op.container, op.subject, "post_start", service.post_start)
+
+    async def _stop(self, intent: Intent, op: StopContainer) -> None:
+        await self._on(op, self._stopped(intent.stack.services.get(op.service), op))
+
+    async def _stopped(self, service: ServiceSpec | None, op: StopContainer) -> None:
+        """It stops, whatever comes of its hooks."""
+        engine = self._engine(op.node)
+        try:
+            await run_hooks(engine, op.container, op.subject, "pre_stop", service.pre_stop if service else ())
+        except HookFailed as error:
+            observer = self._observer
+            if not isinstance(error.__cause__, Conflict | NotFound):  # it has stopped by itself
+                self._emit(Noticed(stack=observer.stack_name, at=observer.moment(), text=str(error)))
+        await engine.stop(op.container, grace_s=op.grace_s)
 
     async def _rename(self, _: Intent, op: RenameContainer) -> None:
         await self._on(op, self._engine(op.node).rename(op.container, op.to))
@@ -217,7 +252,8 @@ class Executor:
         service = stack.services[op.service]
         wanted = [(g, stack.secrets[g.source]) for g in service.secrets]
         wanted += [(g, stack.configs[g.source]) for g in service.configs]
-        return tuple([await self._file(grant, file) for grant, file in wanted])
+        files = [await self._file(grant, file) for grant, file in wanted]
+        return (*files, await _credentials()) if service.use_api_socket else tuple(files)
 
     async def _file(self, grant: FileGrant, file: FileSpec) -> UploadedFile:
         try:
@@ -235,6 +271,17 @@ def _id(grant: FileGrant, key: str, text: str) -> int:
         return int(text)
     why = "only the container itself knows its users by name"
     raise BadValue(f'{key} "{text}" of "{grant.source}" is no number', why=why, fix="write the number")
+
+
+async def _credentials() -> UploadedFile:
+    """The registry credentials of the machine that orch runs on; helpers of docker's may take their time."""
+    from orchestrator.engine.credentials import docker_config
+
+    try:
+        content = await asyncio.to_thread(docker_config)
+    except Exception as error:  # the SDK lets errors of helpers through as they are
+        raise Refused("docker's registry credentials can't be read", why=str(error), fix="try docker login") from error
+    return UploadedFile(path=f"{SOCKET_CONFIG}/config.json", content=content)
 
 
 HANDLERS: Mapping[type, Callable[[Executor, Intent, Any], Awaitable[None]]] = {

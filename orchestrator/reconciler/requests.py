@@ -16,7 +16,7 @@ from orchestrator.model.names import (
     resource_labels,
 )
 from orchestrator.model.plan import CreateContainer
-from orchestrator.model.spec import Attachment, Intent, NetworkSpec, ServiceSpec, StackSpec, VolumeSpec
+from orchestrator.model.spec import Attachment, Intent, NetworkSpec, ServiceSpec, StackSpec, VolumesFrom, VolumeSpec
 from orchestrator.planner import network_hash, service_hash, volume_hash
 
 SERVICE_PREFIX = "service:"
@@ -29,6 +29,7 @@ def container_request(intent: Intent, operation: CreateContainer, containers: It
     if operation.replaces:
         labels[REPLACES] = operation.replaces
     there = [c for c in containers if c.node == operation.node]
+    networks = _joins(stack, service, operation.slot)
     return ContainerRequest(
         name=operation.name,
         service=service,
@@ -36,10 +37,12 @@ def container_request(intent: Intent, operation: CreateContainer, containers: It
         labels=labels,
         volumes={key: volume.name for key, volume in stack.volumes.items()},
         inherits=operation.inherits,
-        networks=_joins(stack, service, operation.slot),
+        networks=networks,
         network_mode=_resolved(stack, service.network_mode, there),
         ipc=_resolved(stack, service.host.ipc, there),
         pid=_resolved(stack, service.host.pid, there),
+        links=() if networks else tuple(f"{link.target}:{link.alias}" for link in service.links),
+        volumes_from=tuple(_lender(stack, lender, there) for lender in service.volumes_from),
     )
 
 
@@ -57,19 +60,32 @@ def _joins(stack: StackSpec, service: ServiceSpec, slot: SlotNumber) -> tuple[Ne
 def _join(stack: StackSpec, service: ServiceSpec, attachment: Attachment, slot: SlotNumber) -> NetworkJoin:
     """It answers to the service's name, the slot's (`web-2`) and what the file adds; its own name works anyway."""
     names = dict.fromkeys((service.name, f"{service.name}-{slot}", *attachment.aliases))
-    return NetworkJoin(name=stack.networks[attachment.network].name, attachment=attachment, aliases=tuple(names))
+    return NetworkJoin(
+        name=stack.networks[attachment.network].name,
+        attachment=attachment,
+        aliases=tuple(names),
+        links=tuple(f"{link.target}:{link.alias}" for link in service.links if link.alias != link.target),
+    )
 
 
 def _resolved(stack: StackSpec, mode: str, containers: list[Container]) -> str:
     """`service:db` -> `container:<id>` of db's first slot on the same node: its newest one of today's configuration."""
     if not mode.startswith(SERVICE_PREFIX):
         return mode
-    lender = stack.services[ServiceName(mode[len(SERVICE_PREFIX) :])]
+    return f"container:{_todays(stack, ServiceName(mode[len(SERVICE_PREFIX) :]), containers).id}"
+
+
+def _todays(stack: StackSpec, name: ServiceName, containers: list[Container]) -> Container:
+    lender = stack.services[name]
     today = service_hash(stack, lender)
     there = [c for c in containers if c.service == lender.name]
-    assert there, f"{lender.name} is made before who lives in its namespace"
-    best = max(there, key=lambda c: (c.config == today, -c.slot, c.created_at.isoformat() if c.created_at else ""))
-    return f"container:{best.id}"
+    assert there, f"{lender.name} is made before who needs its container"
+    return max(there, key=lambda c: (c.config == today, -c.slot, c.created_at.isoformat() if c.created_at else ""))
+
+
+def _lender(stack: StackSpec, lender: VolumesFrom, containers: list[Container]) -> str:
+    name = lender.container or _todays(stack, ServiceName(lender.service), containers).id
+    return f"{name}:ro" if lender.read_only else name
 
 
 def network_labels(stack: StackSpec, network: NetworkSpec) -> dict[str, str]:

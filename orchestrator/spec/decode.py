@@ -39,13 +39,16 @@ def decode(
 
     Raises all that is refused at once, UnsupportedKey for what orch does not honour yet.
     """
-    problems: Problems = list(support.refused(tree))
+    refused, remarks = support.unsupported(tree)
+    problems: Problems = list(refused)
     contents: dict[Digest, bytes] = {}
     files = _Files(env, found.cwd, contents, problems)
     stack = StackSpec(
         name=StackName(name),
-        services=_each(tree, "services", lambda key, value: decode_service(name, key, value, problems)),
-        networks=_each(tree, "networks", lambda key, value: _network(key, value, problems)),
+        services=_each(
+            tree, "services", lambda key, value: decode_service(name, found.directory, key, value, problems)
+        ),
+        networks=_each(tree, "networks", _network),
         volumes=_each(tree, "volumes", _volume),
         secrets=_each(tree, "secrets", lambda key, value: files.spec("secret", key, value)),
         configs=_each(tree, "configs", lambda key, value: files.spec("config", key, value)),
@@ -54,7 +57,7 @@ def decode(
         places=places(tree),
     )
     raise_all(problems)
-    return stack, contents, list(support.without_effect(tree))
+    return stack, contents, remarks
 
 
 def _each(tree: Map, kind: str, make: Callable[[str, Map], _T]) -> dict[Any, _T]:
@@ -117,23 +120,17 @@ def _note_inner(found: dict[str, Place], path: str, value: Map) -> None:
                     found[f"{path}/{key}/{index}"] = Place(str(at))
 
 
-def _network(key: str, value: Map, problems: Problems) -> NetworkSpec:
-    if value.get("enable_ipv4") is False:
-        problems.append(
-            UnsupportedKey(
-                f'network "{key}": orch does not honour "enable_ipv4: false" yet',
-                where=str(value.place("enable_ipv4")), why="it is not passed to the engine yet", fix="remove it",
-            )
-        )  # fmt: skip
+def _network(key: str, value: Map) -> NetworkSpec:
     ipam = value.get("ipam") or {}
     return NetworkSpec(
         key=key,
-        name=value["name"],
+        name=value.get("name", key),
         external=value.get("external", False),
         driver=value.get("driver", ""),
         driver_opts=dict(value.get("driver_opts", {})),
         internal=value.get("internal", False),
         attachable=value.get("attachable", False),
+        enable_ipv4=value.get("enable_ipv4", True),
         enable_ipv6=value.get("enable_ipv6", False),
         labels=dict(value.get("labels", {})),
         ipam_driver=ipam.get("driver", ""),
@@ -154,7 +151,7 @@ def _pool(pool: Map) -> IpamPool:
 def _volume(key: str, value: Map) -> VolumeSpec:
     return VolumeSpec(
         key=key,
-        name=value["name"],
+        name=value.get("name", key),
         external=value.get("external", False),
         driver=value.get("driver", ""),
         driver_opts=dict(value.get("driver_opts", {})),
@@ -178,7 +175,7 @@ class _Files:
             content = b""
         digest = content_digest(content)
         self._contents[digest] = content
-        return FileSpec(key=key, name=value["name"], digest=digest)
+        return FileSpec(key=key, name=value.get("name", key), digest=digest)
 
     def _content(self, kind: str, key: str, value: Map) -> bytes:
         if value.get("external"):

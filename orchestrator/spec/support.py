@@ -18,7 +18,6 @@ _LATER = "remove it, or run this service with docker compose for now"
 
 REFUSED: dict[str, str] = {
     "models": "orch does not run language models",
-    "services.blkio_config": "limits of block devices are not passed to the engine yet",
     "services.build.additional_contexts": "images are built from one context",
     "services.build.cache_to": "the engine's own builder exports no cache",
     "services.build.entitlements": "the engine's own builder knows no entitlements",
@@ -30,15 +29,10 @@ REFUSED: dict[str, str] = {
     "services.build.secrets": "the engine's own builder mounts no secrets",
     "services.build.ssh": "the engine's own builder forwards no SSH agent",
     "services.build.ulimits": "limits of a build are not passed to the engine yet",
-    "services.cpu_count": "only Windows engines have it",
-    "services.cpu_percent": "only Windows engines have it",
-    "services.cpu_rt_period": "real-time scheduling is not passed to the engine yet",
-    "services.cpu_rt_runtime": "real-time scheduling is not passed to the engine yet",
     "services.credential_spec": "only Windows engines have it",
     "services.deploy.placement.constraints": "placement by constraint is not there yet",
     "services.deploy.placement.max_replicas_per_node": "a limit per node is not there yet",
     "services.deploy.placement.preferences": "placement by preference is not there yet",
-    "services.deploy.resources.reservations.devices": "devices are not reserved yet",
     "services.deploy.resources.reservations.generic_resources": "generic resources are not reserved yet",
     "services.deploy.restart_policy.delay": "the engine chooses the pause between restarts",
     "services.deploy.restart_policy.window": "the engine decides when a restart has worked",
@@ -47,19 +41,9 @@ REFUSED: dict[str, str] = {
     "services.deploy.update_config.failure_action": "an update that fails stops where it is",
     "services.deploy.update_config.max_failure_ratio": "an update that fails stops where it is",
     "services.deploy.update_config.monitor": "a slot counts as updated once it runs, or is healthy",
-    "services.external_links": "links to containers outside of the stack are not there yet",
-    "services.gpus": "devices are not requested from the engine yet",
     "services.models": "orch does not run language models",
-    "services.post_start": "hooks are not run yet",
     "services.pre_start": "hooks are not run yet",
-    "services.pre_stop": "hooks are not run yet",
     "services.provider": "orch hands no service to other programs",
-    "services.pull_refresh_after": "images are not pulled again by age",
-    "services.use_api_socket": "the engine's socket is not handed to containers",
-    "services.volumes.bind.recursive": "it is not passed to the engine yet",
-    "services.volumes.image": "mounts of images are not there yet",
-    "services.volumes.volume.labels": "labels of anonymous volumes are not passed to the engine yet",
-    "services.volumes_from": "mounts of other containers are not there yet",
     "secrets.driver": "secrets are kept by orch, there are no drivers",
     "secrets.driver_opts": "secrets are kept by orch, there are no drivers",
     "secrets.template_driver": "secrets are used as they are, there are no templates",
@@ -67,6 +51,8 @@ REFUSED: dict[str, str] = {
 }
 
 WITHOUT_EFFECT: dict[str, str] = {
+    "services.cpu_count": "only Windows engines act on it",
+    "services.cpu_percent": "only Windows engines act on it",
     "services.deploy.labels": "they belong to a Swarm service, which orch does not have; containers take `labels`",
     "services.volumes.consistency": "it has no effect on Linux",
     "secrets.labels": "a secret is a file in the container, which has no labels",
@@ -74,23 +60,23 @@ WITHOUT_EFFECT: dict[str, str] = {
 }
 
 
-def refused(tree: Map) -> Iterator[UnsupportedKey]:
-    """One error for each key of `tree` that is refused."""
+def unsupported(tree: Map) -> tuple[list[UnsupportedKey], list[str]]:
+    """An error for each key of `tree` that is refused, and a sentence for each that changes nothing."""
+    errors, remarks = [], []
     for path, at in _keys(tree, PROJECT, ""):
-        if path in REFUSED:
-            key = path.removeprefix("services.")
-            yield UnsupportedKey(f'orch does not honour "{key}" yet', where=str(at), why=REFUSED[path], fix=_LATER)
+        key = path.removeprefix("services.")
+        if why := REFUSED.get(path):
+            errors.append(UnsupportedKey(f'orch does not honour "{key}" yet', where=str(at), why=why, fix=_LATER))
+        elif why := WITHOUT_EFFECT.get(path):
+            remarks.append(f"{at}: {key} has no effect: {why}")
+    return errors, remarks
 
 
-def without_effect(tree: Map) -> Iterator[str]:
-    """One sentence for each key of `tree` that changes nothing."""
-    for path, at in _keys(tree, PROJECT, ""):
-        if path in WITHOUT_EFFECT:
-            yield f"{at}: {path.removeprefix('services.')} has no effect: {WITHOUT_EFFECT[path]}"
+_SCALARS = frozenset(("string", "number", "integer", "boolean", "null", "timestamp"))
 
 
 def _keys(value: Any, shape: Shape, path: str) -> Iterator[tuple[str, At]]:
-    if shape is ANYTHING:
+    if shape.fields is None and (shape.values or shape.items or ANYTHING).kinds <= _SCALARS:
         return
     if isinstance(value, Map):
         for key, entry in value.items():

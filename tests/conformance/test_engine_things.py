@@ -11,7 +11,8 @@ import pytest
 from orchestrator.engine.protocol import UploadedFile
 from orchestrator.errors import Conflict, NotFound, Refused
 from orchestrator.model.names import Digest
-from orchestrator.model.spec import Build, FileGrant, HostOptions, Mount, MountType
+from orchestrator.model.options import HostOptions
+from orchestrator.model.spec import Build, FileGrant, Mount, MountType
 
 Case = Any
 

@@ -15,12 +15,11 @@ from orchestrator.engine.protocol import ContainerRequest, NetworkJoin
 from orchestrator.engine.translate import container_body
 from orchestrator.lab import api
 from orchestrator.model.names import Digest, NodeName, ServiceName, SlotNumber, StackName, container_labels
+from orchestrator.model.options import HostOptions, Logging, Ulimit
 from orchestrator.model.spec import (
     Attachment,
     Healthcheck,
-    HostOptions,
     IpamPool,
-    Logging,
     Mount,
     MountType,
     NetworkSpec,
@@ -29,7 +28,6 @@ from orchestrator.model.spec import (
     RestartCondition,
     RestartPolicy,
     ServiceSpec,
-    Ulimit,
 )
 from tests.labs import BUSYBOX
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,21 @@ from orchestrator.engine.translate import container_body, network_body, volume_b
 from orchestrator.errors import TooOld
 from orchestrator.model.cluster import HeldVolume
 from orchestrator.model.names import ServiceName
+from orchestrator.model.options import (
+    Blkio,
+    Device,
+    DeviceRate,
+    DeviceRequest,
+    DeviceWeight,
+    HostOptions,
+    Logging,
+    Ulimit,
+)
 from orchestrator.model.spec import (
     Attachment,
-    Device,
     FileGrant,
     Healthcheck,
-    HostOptions,
     IpamPool,
-    Logging,
     Mount,
     MountType,
     NetworkSpec,
@@ -30,7 +38,6 @@ from orchestrator.model.spec import (
     RestartCondition,
     RestartPolicy,
     ServiceSpec,
-    Ulimit,
     VolumeSpec,
 )
 
@@ -77,6 +84,23 @@ HOST = HostOptions(
     memory_swap_bytes=-1,
     mem_swappiness=0,
     logging=Logging(driver="json-file", options={"max-size": "10m"}),
+    device_requests=(
+        DeviceRequest(count=-1, capabilities=("gpu",), driver="nvidia", options={"a": "b"}),
+        DeviceRequest(driver="cdi", ids=("vendor.com/class=0",)),
+    ),
+    blkio_config=Blkio(
+        weight=300,
+        weight_device=(DeviceWeight(path="/dev/sda", weight=400),),
+        device_read_bps=(DeviceRate(path="/dev/sda", rate=1048576),),
+        device_read_iops=(DeviceRate(path="/dev/sda", rate=100),),
+        device_write_bps=(DeviceRate(path="/dev/sda", rate=2097152),),
+        device_write_iops=(DeviceRate(path="/dev/sda", rate=200),),
+    ),
+    cpu_rt_period=10000,
+    cpu_rt_runtime=5000,
+    cpu_count=2,
+    cpu_percent=50,
+    open_system_paths=True,
 )
 
 SERVICES: dict[str, ContainerRequest] = {
@@ -214,8 +238,8 @@ def test_a_network(pytestconfig: pytest.Config) -> None:
         ),
     )
 
-    compared("network", network_body(network, LABELS), pytestconfig)
-    assert network_body(NetworkSpec(key="a", name="a"), {}) == {"Name": "a", "CheckDuplicate": True}
+    compared("network", network_body(network, LABELS, (1, 41)), pytestconfig)
+    assert network_body(NetworkSpec(key="a", name="a"), {}, (1, 41)) == {"Name": "a", "CheckDuplicate": True}
 
 
 def test_a_volume(pytestconfig: pytest.Config) -> None:
@@ -228,12 +252,20 @@ def test_every_golden_file_is_of_a_test() -> None:
     assert {path.stem for path in GOLDEN.iterdir()} == {*SERVICES, "networks_1.41", "network", "volume"}
 
 
+def test_an_older_engine_has_no_network_without_ipv4() -> None:
+    network = NetworkSpec(key="six", name="shop_six", enable_ipv4=False, enable_ipv6=True)
+
+    assert network_body(network, {}, (1, 48))["EnableIPv4"] is False
+    with pytest.raises(TooOld, match='network "six" has "enable_ipv4: false"'):
+        network_body(network, {}, (1, 47))
+
+
 NEW: dict[str, tuple[ContainerRequest, tuple[int, int]]] = {
     "healthcheck.start_interval": (
         request(ServiceSpec(name=WEB, image="a", healthcheck=Healthcheck(start_interval_s=1.0))),
         (1, 44),
     ),
-    "volume.subpath": (
+    "volumes.volume.subpath": (
         request(
             ServiceSpec(
                 name=WEB, image="a", mounts=(Mount(type=MountType.VOLUME, source="d", target="/d", subpath="x"),)
@@ -244,6 +276,37 @@ NEW: dict[str, tuple[ContainerRequest, tuple[int, int]]] = {
     ),
     "annotations": (request(ServiceSpec(name=WEB, image="a", annotations={"a": "b"})), (1, 43)),
     "cgroup": (request(ServiceSpec(name=WEB, image="a", host=HostOptions(cgroup="host"))), (1, 41)),
+    "volumes.image": (
+        request(
+            ServiceSpec(
+                name=WEB, image="a", mounts=(Mount(type=MountType.IMAGE, source="b", target="/b", subpath="c"),)
+            )
+        ),
+        (1, 48),
+    ),
+    "volumes.bind.recursive": (
+        request(
+            ServiceSpec(
+                name=WEB,
+                image="a",
+                mounts=(
+                    Mount(type=MountType.BIND, source="/b", target="/b", read_only=True, recursive="readonly"),
+                    Mount(type=MountType.BIND, source="/c", target="/c", read_only=True, recursive="writable"),
+                ),
+            )
+        ),
+        (1, 44),
+    ),
+    "devices (by CDI name)": (
+        request(
+            ServiceSpec(
+                name=WEB,
+                image="a",
+                host=HostOptions(device_requests=(DeviceRequest(driver="cdi", ids=("vendor.com/class=0",)),)),
+            )
+        ),
+        (1, 44),
+    ),
     "networks.gw_priority": (
         request(
             ServiceSpec(name=WEB, image="a"),
@@ -267,7 +330,7 @@ def test_what_an_older_engine_lacks_is_refused_and_a_newer_one_is_told(key: str)
     plain = request(ServiceSpec(name=WEB, image="a"))
 
     assert container_body(asked, since) != container_body(plain, since)
-    with pytest.raises(TooOld, match=f'service "web" has "{key}"'):
+    with pytest.raises(TooOld, match=re.escape(f'service "web" has "{key}"')):
         container_body(asked, (since[0], since[1] - 1))
 
 
@@ -286,7 +349,8 @@ BY_OTHERS = frozenset(
     {
         # keys of a service that never reach the engine's body of a container
         *("name", "build", "pull_policy", "platform", "container_name", "depends_on", "networks", "network_mode"),
-        *("secrets", "configs", "mode", "replicas", "update", "attach"),
+        *("secrets", "configs", "mode", "replicas", "update", "attach", "refresh_after_s", "post_start", "pre_stop"),
+        *("links", "volumes_from"),  # as the request says
     }
 )
 
@@ -314,6 +378,8 @@ def test_every_key_of_a_service_is_translated_or_known_to_be_of_others() -> None
         "restart": RestartPolicy(condition=RestartCondition.ALWAYS),
         "resources": Resources(pids=1),
         "host": HostOptions(init=True),
+        "mac_address": "02:42:0a:00:00:02",
+        "use_api_socket": True,
     }
     assert {field.name for field in msgspec.structs.fields(ServiceSpec)} == {*full, *BY_OTHERS}
     plain = container_body(request(ServiceSpec(name=WEB, image="a")), (1, 49))
