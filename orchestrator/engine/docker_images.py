@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 class DockerImages(Connected):
     async def image(self, ref: str) -> Image | None:
+        offset_s = await self._clock_offset_s()
+
         def ask(api: Api) -> Image | None:
             found = unless_gone(lambda: api.ask("GET", f"/images/{ref}/json"))
-            return None if found is None else observe.image_of(found, ref, self.node)
+            return None if found is None else observe.image_of(found, ref, self.node, clock_offset_s=offset_s)
 
         return await self._client.call(f'look for image "{ref}"', ask)
 

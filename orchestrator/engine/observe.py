@@ -222,14 +222,16 @@ def volume_of(listed: Json, node: NodeName) -> Volume:
     )
 
 
-def image_of(inspected: Json, ref: str, node: NodeName) -> Image:
+def image_of(inspected: Json, ref: str, node: NodeName, *, clock_offset_s: float = 0.0) -> Image:
     config = inspected.get("Config") or {}
+    tagged_at = moment((inspected.get("Metadata") or {}).get("LastTagTime"))
     return Image(
         ref=ref,
         id=inspected["Id"],
         node=node,
         has_check=bool(_check(config)),
         volumes=tuple(sorted(config.get("Volumes") or {})),
+        fetched_at=tagged_at and tagged_at - timedelta(seconds=clock_offset_s),
     )
 
 

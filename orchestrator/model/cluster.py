@@ -194,6 +194,8 @@ class Image(_Data, frozen=True, kw_only=True):
     """It brings a HEALTHCHECK of its own."""
     volumes: tuple[str, ...] = ()
     """Targets that it declares as volumes."""
+    fetched_at: datetime | None = None
+    """When it last got a name on its node. None: the engine doesn't know, as of an image that was loaded."""
 
 
 POST_START = "/post_start"

@@ -273,6 +273,11 @@ class ServiceSpec(_Data, frozen=True, kw_only=True):
     use_api_socket: bool = False
     """The host's engine and our registry credentials are put within its reach."""
 
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Every image that its containers need: its own, then those that they mount."""
+        return (self.image, *(mount.source for mount in self.mounts if mount.type is MountType.IMAGE))
+
 
 class IpamPool(_Data, frozen=True, kw_only=True):
     subnet: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -37,7 +38,12 @@ Missing = AnyOperation | Lack
 
 def prepare(world: World, draft: Draft, service: ServiceSpec, slot: SlotNumber, node: NodeName) -> bool:
     """True if the node has all that the slot needs; else the missing is planned, or the slot is blocked."""
-    missing = [*_image(world, service, node), *_networks(world, service, node), *_volumes(world, service, node)]
+    missing = [
+        *_image(world, service, node),
+        *_mounted_images(world, service, node),
+        *_networks(world, service, node),
+        *_volumes(world, service, node),
+    ]
     return not _provide(draft, missing, slot_name(service.name, slot), node)
 
 
@@ -59,7 +65,10 @@ def _provide(draft: Draft, missing: list[Missing], subject: str, node: NodeName)
 
 
 def refresh_image(world: World, draft: Draft, service: ServiceSpec, slot: SlotNumber, node: NodeName) -> None:
-    """Fetches the image again where the policy says so at each `up`, though a container is there already."""
+    """Fetches the image again where the policy says so, though a container is there already."""
+    due_at = _old_at(world, service, node)
+    if due_at is not None and due_at > world.now:
+        draft.wake(due_at)
     if is_refreshing(world, service, node):
         _provide(draft, list(_image(world, service, node)), slot_name(service.name, slot), node)
 
@@ -72,9 +81,28 @@ def is_settling(world: World, service: ServiceSpec, node: NodeName) -> bool:
 
 def is_refreshing(world: World, service: ServiceSpec, node: NodeName) -> bool:
     """A container of the service may turn out to be outdated as soon as its image has been fetched."""
-    if service.pull_policy not in (PullPolicy.ALWAYS, PullPolicy.BUILD) or not world.answers(node):
+    if not world.answers(node) or not (service.pull_policy in AT_EACH_UP or _is_old(world, service, node)):
         return False
     return any(not isinstance(need, Lack) for need in _image(world, service, node))
+
+
+AT_EACH_UP = (PullPolicy.ALWAYS, PullPolicy.BUILD)
+
+
+def _old_at(world: World, service: ServiceSpec, node: NodeName) -> datetime | None:
+    """When the image that is there gets too old, by a policy like `daily`. Nobody knows its age: it always was."""
+    image = world.images.get((node, service.image))
+    if service.refresh_after_s is None or image is None:
+        return None
+    if image.fetched_at is None:
+        return datetime.min.replace(tzinfo=UTC)
+    return image.fetched_at + timedelta(seconds=service.refresh_after_s)
+
+
+def _is_old(world: World, service: ServiceSpec, node: NodeName) -> bool:
+    due_at = _old_at(world, service, node)
+    is_fresh = f"{node}/{service.image}" in world.cluster.fresh_images
+    return due_at is not None and due_at <= world.now and not is_fresh
 
 
 def _image(world: World, service: ServiceSpec, node: NodeName) -> Iterator[Missing]:
@@ -86,6 +114,9 @@ def _image(world: World, service: ServiceSpec, node: NodeName) -> Iterator[Missi
         yield PullImage(
             node=node, ref=ref, service=service.name, platform=service.platform, cause="its policy is to pull always"
         )
+    elif _is_old(world, service, node):
+        cause = "it is older than its policy allows" if world.images[node, ref].fetched_at else "nobody knows its age"
+        yield PullImage(node=node, ref=ref, service=service.name, platform=service.platform, cause=cause)
     elif present:
         return
     elif policy is PullPolicy.NEVER:
@@ -97,6 +128,16 @@ def _image(world: World, service: ServiceSpec, node: NodeName) -> Iterator[Missi
         yield CopyImage(node=node, ref=ref, service=service.name, source=source, cause=f"{source} has it")
     else:
         yield PullImage(node=node, ref=ref, service=service.name, platform=service.platform, cause="no node has it")
+
+
+def _mounted_images(world: World, service: ServiceSpec, node: NodeName) -> Iterator[Missing]:
+    for ref in service.images[1:]:
+        if (node, ref) in world.images:
+            continue
+        if source := _holder(world, ref, besides=node):
+            yield CopyImage(node=node, ref=ref, service=service.name, source=source, cause=f"{source} has it")
+        else:
+            yield PullImage(node=node, ref=ref, service=service.name, cause=f"{service.name} mounts it")
 
 
 def _built(world: World, service: ServiceSpec, node: NodeName) -> Iterator[Missing]:

@@ -148,9 +148,9 @@ class Observer:
 
     async def turn_to(self, stack: StackSpec) -> None:
         """Another spec of the same stack: its images are looked for, too."""
-        known = {service.image for service in self.stack.services.values()}
+        known = {ref for service in self.stack.services.values() for ref in service.images}
         self.stack = stack
-        new = {service.image for service in stack.services.values()} - known
+        new = {ref for service in stack.services.values() for ref in service.images} - known
         ready = [node.name for node in self.nodes.values() if node.status is NodeStatus.READY]
         await together(*(self._look_for(node, ref) for node in ready for ref in sorted(new)))
 
@@ -175,7 +175,7 @@ class Observer:
 
     async def relist(self, node: NodeName) -> None:
         """Everything of the node, anew."""
-        wanted = sorted({service.image for service in self.stack.services.values()})
+        wanted = sorted({ref for service in self.stack.services.values() for ref in service.images})
         await together(
             self._refresh_containers(node),
             self._refresh_ports(node),

@@ -137,3 +137,13 @@ def test_events_are_told_of_stacks_only(heard: dict[str, Any], wanted: str | Non
     event = event_of(heard, NODE, {"c": StackName("a"), "n": StackName("a")})
 
     assert (event and f"{event.kind} {event.detail}") == wanted
+
+
+def test_an_image_knows_when_it_came() -> None:
+    shown = {"Id": "sha256:a", "Metadata": {"LastTagTime": "2026-01-02T03:04:05.5Z"}}
+
+    found = image_of(shown, "a:1", NODE, clock_offset_s=2.0)
+
+    assert found.fetched_at == datetime(2026, 1, 2, 3, 4, 3, 500000, tzinfo=UTC)
+    never = {"Id": "sha256:a", "Metadata": {"LastTagTime": "0001-01-01T00:00:00Z"}}
+    assert image_of(never, "a:1", NODE).fetched_at is None

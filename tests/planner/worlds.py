@@ -222,14 +222,23 @@ def _volumes(stack: StackSpec, words: Words | None, containers: tuple[Container,
 
 
 def _images(stack: StackSpec, words: Words | None, nodes: tuple[Node, ...]) -> Iterator[Image]:
-    """`n1: [nginx, "pg check volume=/data"]`; else all that the stack uses, everywhere."""
+    """`n1: [nginx, "pg check volume=/data age_s=60"]`; else all that the stack uses, everywhere."""
     if words is None:
-        words = {node.name: sorted({service.image for service in stack.services.values()}) for node in nodes}
+        words = {
+            node.name: sorted({ref for service in stack.services.values() for ref in service.images}) for node in nodes
+        }
     for node, lines in words.items():
         for line in lines:
             ref, *flags = line.split()
-            declared = tuple(flag.split("=", 1)[1] for flag in flags if "=" in flag)
-            yield Image(ref=ref, id=f"sha256:{ref}", node=NodeName(node), has_check="check" in flags, volumes=declared)
+            values = [flag.split("=", 1) for flag in flags if "=" in flag]
+            yield Image(
+                ref=ref,
+                id=f"sha256:{ref}",
+                node=NodeName(node),
+                has_check="check" in flags,
+                volumes=tuple(value for key, value in values if key == "volume"),
+                fetched_at=next((NOW - timedelta(seconds=int(value)) for key, value in values if key == "age_s"), None),
+            )
 
 
 def _failure(target: str, words: Words) -> Failure:

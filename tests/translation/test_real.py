@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -436,3 +437,12 @@ async def test_what_the_host_can_not_do_is_said_in_the_engines_own_words(engine:
 
     assert {"runtime", "isolation"} <= told.keys()
     assert all(told.values())
+
+
+async def test_an_image_tells_when_it_got_its_tag(engine: Engine, engine_socket: Path) -> None:
+    api.ask(engine_socket, "POST", "/images/orch/busybox:1/tag?repo=tagged&tag=1")
+    tagged = await engine.image("tagged:1")
+
+    assert tagged is not None
+    assert tagged.fetched_at is not None
+    assert timedelta(seconds=-1) < datetime.now(UTC) - tagged.fetched_at < timedelta(minutes=10)
