@@ -161,9 +161,8 @@ class Executor:
     async def _create_volume(self, intent: Intent, op: CreateVolume) -> None:
         volume = intent.stack.volumes[op.key]
         await self._engine(op.node).create_volume(volume, volume_labels(intent.stack, volume))
-        home = self._observer.homes.get(op.name, op.node)
-        if home == op.node:  # a global service has one of that name on each node
-            await self._homes(op.name, home)
+        home = self._observer.homes.get(op.name, op.node)  # a global service has one of that name on each node
+        await self._homes(op.name, home)
         await self._observer.refresh_volumes(op.node)
         self._observer.homes.setdefault(op.name, home)
 

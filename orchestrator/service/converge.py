@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 
 from orchestrator.errors import LeaseLost, RevisionConflict
-from orchestrator.model.cluster import ClusterState, Node, NodeStatus
+from orchestrator.model.cluster import ClusterState, NodeStatus
 from orchestrator.model.names import Digest, NodeName, StackName
 from orchestrator.model.plan import Blocked, Plan, Severity
 from orchestrator.model.spec import Intent
@@ -50,7 +50,7 @@ class Convergence:
             await self._keep_homes()
             outcome = await self._loop(stored, lock, wait_timeout_s, detach)
             if outcome.converged and intent.removed:
-                outcome = await self._taken_down(stored, outcome)
+                await self._taken_down(stored)
         return msgspec.structs.replace(outcome, took_s=monotonic_s() - started_s)
 
     async def _replaced(self, stored: Stored) -> int:
@@ -60,23 +60,24 @@ class Convergence:
             return stored.intent.revision
         return 0 if there.stored_at_revision == stored.stored_at_revision else there.intent.revision
 
-    async def _taken_down(self, stored: Stored, outcome: Outcome) -> Outcome:
+    async def _taken_down(self, stored: Stored) -> None:
         """Forgets the stack, unless a node is silent on which some of it may be left: then it stays declared."""
-        left = {c.node for c in self._observer.state().containers}
-        silent = [node for node in self._observer.nodes.values() if node.status is not NodeStatus.READY]
-        if not silent:
-            with suppress(RevisionConflict):
-                await self._stacks.forget(stored.intent.stack.name, replaces=stored)
-        blocked = tuple(_left_on(node) for node in silent if node.name in left)
-        return msgspec.structs.replace(outcome, converged=not blocked, blocked=blocked)
+        name = stored.intent.stack.name
+        silent = [node.name for node in self._observer.nodes.values() if node.status is not NodeStatus.READY]
+        if silent:
+            text = (
+                f"{name} stays declared: some of it may be left on {', '.join(silent)}; orch down again when it is back"
+            )
+            notice(self._emit, self._observer, text)
+            return
+        with suppress(RevisionConflict):
+            await self._stacks.forget(name, replaces=stored)
 
     async def _loop(self, stored: Stored, lock: StackLock, wait_timeout_s: float | None, detach: bool) -> Outcome:
         intent, observer = stored.intent, self._observer
         executor = Executor(observer, self._content, self._home, self._emit)
         loop = Loop(intent, observer, executor, self._emit, may_write=lock.check)
-        if intent.removed:
-            loop.is_enough = _is_gone
-        elif detach:
+        if detach:
             loop.settle_s = 0.0
             loop.is_enough = lambda decided, cluster: _is_started(intent, decided, cluster, observer.moment())
         running = asyncio.create_task(loop.run())
@@ -142,22 +143,6 @@ class Convergence:
 
 def _outcome(intent: Intent, verdict: Verdict) -> Outcome:
     return Outcome(converged=verdict.converged, revision=intent.revision, took_s=0, blocked=verdict.blocked)
-
-
-def _left_on(node: Node) -> Blocked:
-    return Blocked(
-        subject=f"node {node.name}",
-        reason=f"does not answer, and what runs there stays: {node.trouble}",
-        severity=Severity.FAILED,
-        fix=f'"orch down" again when it is back; or, if it never will be, "orch node rm --force {node.name}"',
-        node=node.name,
-    )
-
-
-def _is_gone(decided: Plan, cluster: ClusterState) -> bool:
-    """Nothing to do, and no node on which some of it may run has just stopped to answer."""
-    suspect = {node.name for node in cluster.nodes if node.status is NodeStatus.SUSPECT}
-    return decided.is_converged and not any(c.node in suspect for c in cluster.containers)
 
 
 def _is_started(intent: Intent, decided: Plan, cluster: ClusterState, now: datetime) -> bool:

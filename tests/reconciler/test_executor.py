@@ -300,7 +300,8 @@ async def test_the_namespace_is_that_of_the_newest_lender_of_todays_configuratio
         old = next(c for c in run.observer.state().containers if c.service == "db")
         new = replace(old, id="new", config=service_hash(whole, whole.services[ServiceName("db")]))
         old = replace(old, config=Digest("outdated"))
-        for order in ((old, new), (new, old)):
+        second = replace(new, id="second", slot=SlotNumber(2))
+        for order in ((old, new, second), (second, new, old)):
             request = container_request(Intent(stack=whole), create(), order)
             assert request.network_mode == "container:new"
 

@@ -79,25 +79,29 @@ async def test_a_listing_brings_back_nothing_that_went_while_it_was_on_its_way()
         assert seen(run.observer) == {}
 
 
-async def test_volumes_made_at_the_same_time_are_all_known_though_their_listings_cross() -> None:
-    """The older listing has only one of them; were it kept, the other would look lost, with its data."""
+async def test_volumes_made_at_the_same_time_are_all_known_though_their_listings_cross(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first listing has only one of them; were it kept, the other would look lost, with its data."""
     cluster = Cluster()
-    slow = Slow(cluster.n1)
-    listings = 0
-    volumes = cluster.n1.volumes
+    volumes, make = cluster.n1.volumes, cluster.n1.create_volume
 
-    async def crossing() -> Any:
-        nonlocal listings
-        listings += 1
-        found, turn = await volumes(), listings
-        await asyncio.sleep(0.05 if turn == 2 else 0.0)
+    async def create(volume: Any, labels: Any) -> None:
+        await asyncio.sleep(0.02 if volume.key == "b" else 0.0)
+        await make(volume, labels)
+
+    async def listing() -> Any:
+        found = await volumes()
+        await asyncio.sleep(0.05 if len(found) == 1 else 0.0)
         return found
 
-    slow.volumes = crossing  # type: ignore[attr-defined]  # in place of the engine's
-    slow.after_s["create_volume"] = (0.0, 0.0)
-    stack = made({"db": {"volumes": ["a:/a", "b:/b", "c:/c"]}}, volumes={"a": {}, "b": {}, "c": {}})
-    async with running(cluster, stack, slow={N1: slow}) as run:
+    monkeypatch.setattr(cluster.n1, "create_volume", create)
+    monkeypatch.setattr(cluster.n1, "volumes", listing)
+    stack = made({"db": {"volumes": ["a:/a", "b:/b"]}}, volumes={"a": {}, "b": {}})
+    async with running(cluster, stack) as run:
         assert (await run.until_end()).converged
+        await asyncio.sleep(0.06)
+        assert {v.name for v in run.observer.state().volumes} == {"shop_a", "shop_b"}
 
 
 # -- events --------------------------------------------------------------------------------------------------------
@@ -294,12 +298,12 @@ async def test_a_call_without_an_answer_has_the_node_looked_at_at_once(monkeypat
         await eventually(lambda: status(run, N1) is NodeStatus.SUSPECT, within_s=1.0)
 
 
-@pytest.mark.usefixtures("quick_heart")
 @pytest.mark.parametrize("call", ["create_container", "create_network", "start", "create_volume"])
 async def test_what_was_done_though_no_answer_came_is_found_and_not_done_twice(
     monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     """And no event tells of it."""
+    monkeypatch.setattr("orchestrator.reconciler.observe.PAUSE_S", 0.001)
     cluster = Cluster()
     cluster.n1.fail("events", Refused("no", why="403"), times=1000)
     work, calls = getattr(cluster.n1, call), 0

@@ -79,27 +79,29 @@ async def test_a_check_has_the_time_that_its_author_gave_it() -> None:
 
 
 @pytest.mark.parametrize("end", ["gone", "healthy", "dead"])
-async def test_checks_end_when_the_container_is(end: str) -> None:
+async def test_checks_end_when_the_container_is(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.reconciler.prober.PAUSE_FIRST_S", 0.01)
+    monkeypatch.setattr("orchestrator.reconciler.prober.PAUSE_GROWTH", 1.0)
     cluster = Cluster()
-    slow_to_be_healthy(cluster, "s0")
-    async with running(cluster, checked()) as run:
+    slow_to_be_healthy(cluster, "s0", "s1")
+    async with running(cluster, checked(2)) as run:
         working = asyncio.create_task(run.until_end())
-        await eventually(lambda: execs(cluster) >= 2)
-        c = run.observer.unchecked()[0]
+        await eventually(lambda: execs(cluster) >= 4)
+        c = next(c for c in run.observer.unchecked() if c.service == "s0")
         if end == "healthy":
             cluster.n1.turn(c.name, type(c.health)("healthy"))
         elif end == "dead":
             cluster.n1.die(c.name)
         else:
-            run.observer.forget(c.id)
-            run.observer.changed()
-        await eventually(lambda: not run.loop._prober._probes)
-        asked = execs(cluster)
-        await asyncio.sleep(0.15)
+            await cluster.n1.remove(c.id, force=True)
+        await asyncio.sleep(0.03)
+        named = ("exec", c.id if end == "gone" else c.name)
+        asked = cluster.n1.calls.count(named)
+        await asyncio.sleep(0.1)
+        assert cluster.n1.calls.count(named) == asked
+        assert not working.done(), "s1 is still checked"
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
-
-    assert execs(cluster) <= asked + (end == "gone")
 
 
 async def test_checks_that_hang_hold_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -191,8 +191,10 @@ async def test_detach_waits_until_the_old_ones_have_gone() -> None:
 @pytest.mark.usefixtures("quick_heart")
 async def test_detach_waits_for_nothing_on_a_node_that_is_down() -> None:
     cluster = Cluster(N1, N2)
-    stack = made({"web": {"network_mode": "none", "deploy": {"replicas": 2}}})
+    health = {"test": "check", "interval": "60s"}
+    stack = made({"web": {"network_mode": "none", "healthcheck": health, "deploy": {"replicas": 2}}})
     await cluster.up(stack)
+    cluster.behaves("web", healthy_after_s=60.0)
     async with cluster.control() as control:
         await control.up(UpRequest(stack=stack))
         cluster.n2.hang()
@@ -363,6 +365,19 @@ async def test_down_is_not_done_while_a_node_with_some_of_it_is_silent() -> None
     cluster.n2.unhang()
     assert (await cluster.run(lambda control: control.down(SHOP))).converged
     assert await cluster.names() == []
+    assert await Stacks(cluster.store).names() == ()
+
+
+async def test_a_stack_stays_declared_while_a_node_is_down_that_may_have_some_of_it() -> None:
+    cluster = Cluster(N1, N2)
+    await cluster.up(pair())
+    cluster.n2.unplug()
+    assert (await cluster.run(lambda control: control.down(SHOP))).converged
+    assert await Stacks(cluster.store).names() == (SHOP,)
+    assert "shop stays declared" in only(cluster.events, Noticed)[-1].text
+
+    cluster.n2.plug()
+    assert (await cluster.run(lambda control: control.down(SHOP))).converged
     assert await Stacks(cluster.store).names() == ()
 
 
@@ -715,6 +730,18 @@ async def test_pull_asks_all_active_nodes_and_tells_each_failure() -> None:
         ("pull", "web:1"),
         ("pull", "web:1"),
     ]
+
+
+async def test_pull_leaves_nodes_alone_that_are_not_to_be_given_anything() -> None:
+    cluster = Cluster(N1, N2)
+    for engine in cluster.engines.values():
+        engine.offers("web:1")
+    async with cluster.control() as control:
+        paused = msgspec.structs.replace(control._hosts.nodes[N2], availability=Availability.PAUSE)
+        control._hosts.nodes[N2] = paused
+        await control.pull(pair(), (WEB,), cluster.events.append)
+
+    assert (changes(cluster.n1), changes(cluster.n2)) == ([("pull", "web:1")], [])
 
 
 async def test_build_makes_the_images_that_have_a_recipe(tmp_path: Any) -> None:

@@ -12,6 +12,7 @@ import pytest
 from orchestrator.engine import Behaviour
 from orchestrator.engine.protocol import LogLine
 from orchestrator.errors import UsageError
+from orchestrator.model.names import ServiceName
 from orchestrator.service.logs import TaggedLine, moment
 from tests.reconciler.cluster import N1, N2, SHOP, Cluster, eventually, made
 
@@ -110,7 +111,7 @@ async def test_follow_gives_what_is_and_what_comes_and_joins_newcomers() -> None
         async with Following(control.logs(SHOP, ("web",), follow=True)) as following:
             write(cluster, "shop-web-1", (2, "after"))
             await eventually(lambda: len(following.lines) == 2)
-            await cluster.run(lambda other: other.scale(SHOP, {type(SHOP)("web"): 3}))  # type: ignore[dict-item]  # a service's name
+            await cluster.run(lambda other: other.scale(SHOP, {ServiceName("web"): 3}))
             await eventually(lambda: len(following.lines) == 3)
 
         assert told(following.lines) == [
@@ -139,20 +140,33 @@ def box_id(cluster: Cluster) -> Any:
     return next(b.id for b in cluster.n1._boxes.values() if b.name == "shop-web-1")
 
 
+async def test_what_was_told_before_a_restart_was_noticed_is_not_told_again() -> None:
+    """The restart is so quick that the reader of the first run goes on with the second."""
+    cluster = await shop()
+    box = next(b for b in cluster.n1._boxes.values() if b.name == "shop-web-1")
+    box.behaviour = Behaviour(output=("started",))
+    async with cluster.control() as control, Following(control.logs(SHOP, ("web.1",), follow=True)) as following:
+        await cluster.n1.stop(box_id(cluster))
+        await cluster.n1.start(box_id(cluster))
+        await eventually(lambda: len(following.lines) == 1)
+        await cluster.n1.stop(box_id(cluster))
+        await asyncio.sleep(0.05)
+
+    assert told(following.lines) == [("shop-web-1", "started")]
+
+
 async def test_a_container_that_is_gone_at_once_ends_no_following() -> None:
     cluster = await shop()
-    async with cluster.control() as control, Following(control.logs(SHOP, follow=True)) as following:
-        cluster.n1.die("shop-web-1")
+    cluster.behaves("shop-web-3", output=("hello",))
+    async with cluster.control() as control, Following(control.logs(SHOP, ("web",), follow=True)) as following:
         id = box_id(cluster)
+        await cluster.n1.stop(id)
         await cluster.n1.start(id)
         del cluster.n1._boxes[id]
         await asyncio.sleep(0.03)
-        box = next(b for b in cluster.n1._boxes.values() if b.name == "shop-db-1")
-        box.behaviour = Behaviour(output=("again",))
-        await cluster.n1.stop(type(id)(box.id))
-        await cluster.n1.start(type(id)(box.id))
+        await cluster.run(lambda other: other.scale(SHOP, {ServiceName("web"): 3}))
 
-        await eventually(lambda: ("shop-db-1", "again") in told(following.lines))
+        await eventually(lambda: ("shop-web-3", "hello") in told(following.lines), within_s=0.8)
 
 
 async def test_follow_survives_the_end_of_a_stream_of_events(monkeypatch: pytest.MonkeyPatch) -> None:
