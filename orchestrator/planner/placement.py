@@ -12,7 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from orchestrator.model.cluster import Container, NodeStatus
-from orchestrator.model.names import NodeName, ServiceName, SlotNumber
+from orchestrator.model.names import NodeName, ServiceName, SlotNumber, slot_name
 from orchestrator.model.plan import Verdict
 from orchestrator.model.spec import Mode, ServiceSpec
 from orchestrator.planner.groups import borrowed
@@ -48,7 +48,9 @@ class Placement:
             self._take(world.stack.services[name], slot, node)
 
     def place(self, service: ServiceSpec, slot: SlotNumber) -> NodeName | Unplaceable:
-        """The node that should hold the slot, or why none can."""
+        """The node that should hold the slot, or why none can. One that is being made stays where that is."""
+        if making := self._world.cluster.creating.get(slot_name(service.name, slot)):
+            return making
         pinned = self._pinned(service, slot)
         if isinstance(pinned, Unplaceable):
             return pinned

@@ -79,9 +79,6 @@ class Rollout:
         return _subject(state) in self._world.cluster.creating
 
     def _create(self, state: SlotState) -> None:
-        if self._is_being_made(state):
-            self._wait(state, "is being made")
-            return
         node = self._placement.place(self._service, state.number)
         if isinstance(node, Unplaceable):
             severity = Severity.FAILED if node.is_hopeless else Severity.WAITING

@@ -45,6 +45,8 @@ from orchestrator.planner.ports import wanted_ports
 from tests.strategies import NOW
 
 MOST_STEPS = 400
+HAS_BEGUN = 0.7
+"""How often an operation is past the point where the loop would give it up."""
 
 
 class Game:
@@ -54,6 +56,7 @@ class Game:
         self.intent, self.cluster = intent, cluster
         self._chance = random.Random(seed)
         self.under_way: dict[str, AnyOperation] = {}
+        self._due: dict[str, type[AnyOperation]] = {}
         self.log = list(_described(intent, cluster))
 
     def play(self) -> Plan:
@@ -61,8 +64,7 @@ class Game:
         for _ in range(MOST_STEPS):
             decided = plan(self.intent, self._seen(), now=NOW)
             self._check_plan(decided)
-            for operation in decided.operations:
-                self.under_way.setdefault(operation.target, operation)
+            self._begin(decided)
             if not self._one_thing_happens():
                 return decided
         raise AssertionError("no end in sight:\n" + "\n".join(self.log[-60:]))
@@ -70,10 +72,14 @@ class Game:
     def play_for(self, steps: int) -> None:
         """As `play`, for so many things that happen at most."""
         for _ in range(steps):
-            for operation in plan(self.intent, self._seen(), now=NOW).operations:
-                self.under_way.setdefault(operation.target, operation)
+            self._begin(plan(self.intent, self._seen(), now=NOW))
             if not self._one_thing_happens():
                 return
+
+    def _begin(self, decided: Plan) -> None:
+        self._due = {_thing(operation): type(operation) for operation in decided.operations}
+        for operation in decided.operations:
+            self.under_way.setdefault(_thing(operation), operation)
 
     def _seen(self) -> ClusterState:
         makes = CreateContainer | CreateVolume | CreateNetwork
@@ -89,10 +95,16 @@ class Game:
             return False
         pick = self._chance.randrange(ways)
         if pick < len(self.under_way):
-            self._happen(self.under_way.pop(sorted(self.under_way)[pick]))
+            self._end(self.under_way.pop(sorted(self.under_way)[pick]))
         else:
             self._get_on(*moved[pick - len(self.under_way)])
         return True
+
+    def _end(self, operation: AnyOperation) -> None:
+        """It had begun already, or else had to wait for its turn and is asked for no more."""
+        has_begun = self._chance.random() < HAS_BEGUN
+        if has_begun or self._due.get(_thing(operation)) is type(operation):
+            self._happen(operation)
 
     def _get_on(self, old: Container, new: Container | None) -> None:
         self.log.append(f"time: {old.id} {new.state if new else 'gone'} {new.health if new else ''}")
@@ -136,7 +148,8 @@ class Game:
             limit = service.update.parallelism
             if not limit or service.mode is Mode.GLOBAL:
                 continue
-            begun = {o.slot for o in decided.operations if isinstance(o, CreateContainer) and o.service == name}
+            new = [o for o in decided.operations if isinstance(o, CreateContainer) and _thing(o) not in self.under_way]
+            begun = {o.slot for o in new if o.service == name}
             running = {slot for slot in begun if any(c.is_running for c in self.inside(name, slot))}
             under_way = {s for s in range(1, service.replicas + 1) if self._is_in_update(name, SlotNumber(s))}
             at_once = f"{name}: {running} and {under_way} at once, not {limit}"
@@ -199,6 +212,12 @@ def _described(intent: Intent, cluster: ClusterState) -> Iterator[str]:
     yield f"removed={intent.removed} stopped={list(intent.stopped)} outdated networks={networks} homes={cluster.homes}"
 
 
+def _thing(operation: AnyOperation) -> str:
+    """Of two operations on one thing the loop has only one under way: on one container, for one slot."""
+    is_making = isinstance(operation, CreateContainer | CreateVolume)
+    return operation.subject if is_making else operation.target
+
+
 def _pairs(before: ClusterState, after: ClusterState) -> Iterator[tuple[Container, Container | None]]:
     later = {c.id: c for c in after.containers}
     return ((c, later.get(c.id)) for c in before.containers)
@@ -224,6 +243,8 @@ def never_two_at_once(game: Game, operation: AnyOperation) -> Iterator[str]:
         return
     service = game.intent.stack.services[c.service]
     others = [o for o in game.inside(c.service, c.slot) if o.id != c.id and o.is_running]
+    if service.mode is Mode.GLOBAL:  # its slot is the node
+        others = [o for o in others if o.node == c.node]
     if others and order_of(service, c) is Order.STOP_FIRST:
         yield f"{others[0].id} still runs in its slot"
 
