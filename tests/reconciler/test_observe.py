@@ -87,7 +87,7 @@ async def test_volumes_made_at_the_same_time_are_all_known_though_their_listings
     volumes, make = cluster.n1.volumes, cluster.n1.create_volume
 
     async def create(volume: Any, labels: Any) -> None:
-        await asyncio.sleep(0.02 if volume.key == "b" else 0.0)
+        await asyncio.sleep(0.02 if volume.key == "two" else 0.0)
         await make(volume, labels)
 
     async def listing() -> Any:
@@ -97,11 +97,11 @@ async def test_volumes_made_at_the_same_time_are_all_known_though_their_listings
 
     monkeypatch.setattr(cluster.n1, "create_volume", create)
     monkeypatch.setattr(cluster.n1, "volumes", listing)
-    stack = made({"db": {"volumes": ["a:/a", "b:/b"]}}, volumes={"a": {}, "b": {}})
+    stack = made({"db": {"volumes": ["one:/a", "two:/b"]}}, volumes={"one": {}, "two": {}})
     async with running(cluster, stack) as run:
         assert (await run.until_end()).converged
         await asyncio.sleep(0.06)
-        assert {v.name for v in run.observer.state().volumes} == {"shop_a", "shop_b"}
+        assert {v.name for v in run.observer.state().volumes} == {"shop_one", "shop_two"}
 
 
 # -- events --------------------------------------------------------------------------------------------------------
