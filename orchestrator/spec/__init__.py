@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orchestrator.spec.emit import to_yaml
-    from orchestrator.spec.load import Loaded, compose, load
+    from orchestrator.spec.loaded import Loaded, compose, load
     from orchestrator.spec.project import Request
 
 __all__ = ["Loaded", "Request", "compose", "load", "to_yaml"]
 
-_HOMES = {"Loaded": "load", "Request": "project", "compose": "load", "load": "load", "to_yaml": "emit"}
+_HOMES = {"Loaded": "loaded", "Request": "project", "compose": "loaded", "load": "loaded", "to_yaml": "emit"}
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import BadValue, BadYaml, SeveralErrors, SpecError
+from orchestrator.errors import BadValue, BadYaml, SeveralErrors, SpecError, UnsupportedKey
 from orchestrator.spec import canonical, consistency, extends, merge, normalise, paths, source, unique, validate
 from orchestrator.spec.interpolate import Warn, interpolated
 from orchestrator.spec.project import read_env_files, shown
@@ -99,6 +99,7 @@ class Assembler:
 
     def _opener(self, directory: str) -> Any:
         def opened(name: str, at: At) -> extends.Layer:
+            _refuse_remote(name, str(at))
             file = Path(paths.Folder(directory, self._home).absolute(name))
             services = Map()
             for document in self.documents(file, str(at)):
@@ -138,6 +139,8 @@ class Assembler:
     def _include(self, entry: Any, at: At, file: Path) -> Map:
         wanted = entry if isinstance(entry, Map) else Map(at)
         names = _texts(wanted.get("path") if wanted is entry else entry, at)
+        for written in names:
+            _refuse_remote(written, str(at))
         here = paths.Folder(self._directory, self._home)
         files = tuple(Path(here.absolute(name)) for name in names)
         chain = (*self._included, str(file))
@@ -162,6 +165,14 @@ class Assembler:
             default = os.path.join(directory, ".env")
             files = [default] if os.path.isfile(default) else []
         return {**read_env_files(files, self._env, self._cwd, self._warn, str(at)), **self._env}
+
+
+def _refuse_remote(name: str, where: str) -> None:
+    if paths.is_remote(name):
+        raise UnsupportedKey(
+            f'orch does not fetch "{name}"', where=where, why="only local files can be included or extended",
+            fix="fetch it yourself and name the file",
+        )  # fmt: skip
 
 
 def _texts(value: Any, at: At) -> list[str]:

@@ -12,8 +12,6 @@ from typing import Any, TypeVar
 from orchestrator.errors import BadValue, FileMissing, SpecError, UnsupportedKey
 from orchestrator.model.names import Digest, ServiceName, StackName, content_digest
 from orchestrator.model.spec import (
-    Condition,
-    Dependency,
     FileSpec,
     IpamPool,
     NetworkSpec,
@@ -26,7 +24,7 @@ from orchestrator.spec import source, support
 from orchestrator.spec.assemble import raise_all
 from orchestrator.spec.normalise import RESOURCES
 from orchestrator.spec.project import Project, shown
-from orchestrator.spec.services import Problems, decode_service
+from orchestrator.spec.services import Problems, decode_service, dependencies
 from orchestrator.spec.tree import NOWHERE, Map, Seq
 
 _T = TypeVar("_T")
@@ -45,10 +43,8 @@ def decode(
     files = _Files(env, found.cwd, contents, problems)
     stack = StackSpec(
         name=StackName(name),
-        services=_each(
-            tree, "services", lambda key, value: decode_service(name, found.directory, key, value, problems)
-        ),
-        networks=_each(tree, "networks", _network),
+        services=_each(tree, "services", lambda key, _value: decode_service(name, key, tree["services"], problems)),
+        networks=_each(tree, "networks", lambda key, value: _network(key, value, problems)),
         volumes=_each(tree, "volumes", _volume),
         secrets=_each(tree, "secrets", lambda key, value: files.spec("secret", key, value)),
         configs=_each(tree, "configs", lambda key, value: files.spec("config", key, value)),
@@ -67,23 +63,12 @@ def _each(tree: Map, kind: str, make: Callable[[str, Map], _T]) -> dict[Any, _T]
 def skeleton(tree: Map, name: str) -> StackSpec:
     """Only names, dependencies and places: what the graph needs to find a loop."""
     services = {
-        ServiceName(key): ServiceSpec(name=ServiceName(key), image="", depends_on=dependencies(service, tree))
+        ServiceName(key): ServiceSpec(
+            name=ServiceName(key), image="", depends_on=dependencies(service, tree["services"])
+        )
         for key, service in tree["services"].items()
     }
     return StackSpec(name=StackName(name), services=services, places=places(tree))
-
-
-def dependencies(service: Map, tree: Map) -> dict[ServiceName, Dependency]:
-    """`depends_on` without the services whose profile is not active."""
-    return {
-        ServiceName(other): Dependency(
-            condition=Condition(entry["condition"]),
-            restart=entry.get("restart", False),
-            required=entry.get("required", True),
-        )
-        for other, entry in (service.get("depends_on") or Map()).items()
-        if other in tree["services"]
-    }
 
 
 def places(tree: Map) -> dict[str, Place]:
@@ -120,7 +105,14 @@ def _note_inner(found: dict[str, Place], path: str, value: Map) -> None:
                     found[f"{path}/{key}/{index}"] = Place(str(at))
 
 
-def _network(key: str, value: Map) -> NetworkSpec:
+def _network(key: str, value: Map, problems: Problems) -> NetworkSpec:
+    if value.get("enable_ipv4") is False:
+        problems.append(
+            UnsupportedKey(
+                f'network "{key}": orch does not honour "enable_ipv4: false" yet',
+                where=str(value.place("enable_ipv4")), why="it is not passed to the engine yet", fix="remove it",
+            )
+        )  # fmt: skip
     ipam = value.get("ipam") or {}
     return NetworkSpec(
         key=key,
@@ -130,7 +122,6 @@ def _network(key: str, value: Map) -> NetworkSpec:
         driver_opts=dict(value.get("driver_opts", {})),
         internal=value.get("internal", False),
         attachable=value.get("attachable", False),
-        enable_ipv4=value.get("enable_ipv4", True),
         enable_ipv6=value.get("enable_ipv6", False),
         labels=dict(value.get("labels", {})),
         ipam_driver=ipam.get("driver", ""),

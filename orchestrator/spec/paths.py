@@ -15,6 +15,11 @@ Resolve = Callable[[str], str]
 _REMOTE = ("https://", "http://", "git://", "ssh://", "github.com/", "git@")
 
 
+def is_remote(path: str) -> bool:
+    """True for what Docker Compose would fetch: a git repository or an OCI artifact."""
+    return path.startswith((*_REMOTE, "oci://")) and not path.startswith("github.com/.")
+
+
 class Folder:
     """A folder that paths of a stack are relative to."""
 

@@ -66,7 +66,14 @@ def _integer(digits: str) -> int | float:
         return float(digits)
     else:
         value = sign * int(body)
-    return value if -(2**63) <= value < 2**64 else float(value)
+    return value if -(2**63) <= value < 2**64 else _as_float(value)
+
+
+def _as_float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
 
 
 def _timestamp(text: str) -> Timestamp | None:

@@ -20,19 +20,17 @@ from orchestrator.model.spec import (
     Order,
     Port,
     PortMode,
+    PullPolicy,
     Resources,
     RestartCondition,
     RestartPolicy,
     ServiceSpec,
     Update,
 )
-from orchestrator.spec import duration, sizes, ties
-from orchestrator.spec.hooks import hooks
+from orchestrator.spec import duration, sizes
 from orchestrator.spec.hostoptions import host_options
 from orchestrator.spec.mountspec import mounts
-from orchestrator.spec.pullpolicy import pull_policy
-from orchestrator.spec.security import security_options
-from orchestrator.spec.tree import Map
+from orchestrator.spec.tree import Map, Seq
 
 Problems = list[SpecError]
 
@@ -40,19 +38,29 @@ _STRINGS = ("platform", "user", "working_dir", "hostname", "domainname", "contai
             "network_mode")  # fmt: skip
 
 
-def decode_service(stack: str, folder: str, name: str, service: Map, problems: Problems) -> ServiceSpec:
-    """The service as the rest of orch knows it; every default that orch acts on is filled in.
+def decode_service(stack: str, name: str, services: Map, problems: Problems) -> ServiceSpec:
+    """The service as the rest of orch knows it; every default that orch acts on is filled in."""
+    return _Decoder(stack, name, services, problems).decode()
 
-    folder: the project's, which paths are relative to.
-    """
-    return _Decoder(stack, folder, name, service, problems).decode()
+
+def dependencies(service: Map, services: Map) -> dict[ServiceName, Dependency]:
+    """`depends_on` without what is not among `services`: those whose profile is not active."""
+    return {
+        ServiceName(other): Dependency(
+            condition=Condition(entry["condition"]),
+            restart=entry.get("restart", False),
+            required=entry.get("required", True),
+        )
+        for other, entry in (service.get("depends_on") or Map()).items()
+        if other in services
+    }
 
 
 class _Decoder:
-    def __init__(self, stack: str, folder: str, name: str, service: Map, problems: Problems) -> None:
-        self._stack, self._folder = stack, folder
-        self._name, self._service, self._problems = name, service, problems
-        self._deploy: Map = service.get("deploy") or Map(service.at)
+    def __init__(self, stack: str, name: str, services: Map, problems: Problems) -> None:
+        self._stack, self._name, self._services, self._problems = stack, name, services, problems
+        self._service: Map = services[name]
+        self._deploy: Map = self._service.get("deploy") or Map(self._service.at)
 
     def _refuse(self, key: str, holder: Map, why: str, fix: str = "") -> None:
         what = f'service "{self._name}": orch does not honour "{key}: {holder[key]}" yet'
@@ -64,14 +72,12 @@ class _Decoder:
 
     def decode(self) -> ServiceSpec:
         service = self._service
-        policy, refresh_after_s = pull_policy(self._name, service, self._problems)
-        security = security_options(self._name, service, self._folder, self._problems)
+        self._check_links()
         return ServiceSpec(
             name=ServiceName(self._name),
             image=service.get("image") or f"{self._stack}-{self._name}",
             build=self._build(),
-            pull_policy=policy,
-            refresh_after_s=refresh_after_s,
+            pull_policy=self._pull_policy(),
             command=_words(service.get("command")),
             entrypoint=_words(service.get("entrypoint")),
             environment=dict(service.get("environment", {})),
@@ -84,7 +90,7 @@ class _Decoder:
             expose=tuple(service.get("expose", ())),
             mounts=mounts(self._name, service, self._problems),
             networks=self._networks(),
-            depends_on=self._dependencies(),
+            depends_on=dependencies(service, self._services),
             healthcheck=self._healthcheck(),
             restart=self._restart(),
             secrets=tuple(_grant(grant, "/run/secrets/") for grant in service.get("secrets", ())),
@@ -93,16 +99,22 @@ class _Decoder:
             replicas=self._replicas(),
             update=self._update(),
             resources=self._resources(),
-            host=host_options(service, security),
+            host=host_options(service),
             attach=service.get("attach", True),
-            mac_address="" if service.get("networks") else service.get("mac_address", ""),
-            links=ties.links(self._name, service, self._problems),
-            volumes_from=ties.volumes_from(service),
-            post_start=hooks(service, "post_start"),
-            pre_stop=hooks(service, "pre_stop"),
-            use_api_socket=service.get("use_api_socket", False),
             **{key: service.get(key, "") for key in _STRINGS},
         )
+
+    def _check_links(self) -> None:
+        for link, at in (self._service.get("links") or Seq()).entries():
+            name, _, alias = link.partition(":")
+            if alias and alias != name:
+                self._problems.append(
+                    UnsupportedKey(
+                        f'service "{self._name}": orch does not honour link "{link}" yet', where=str(at),
+                        why="an alias of a link would be known to this service alone",
+                        fix=f'give "{name}" the alias "{alias}" under networks',
+                    )
+                )  # fmt: skip
 
     def _build(self) -> Build | None:
         build = self._service.get("build")
@@ -124,6 +136,16 @@ class _Decoder:
             platform=platforms[0] if platforms else self._service.get("platform", ""),
             **{key: build.get(key, "") for key in texts},
         )
+
+    def _pull_policy(self) -> PullPolicy:
+        policy = self._service.get("pull_policy", "missing")
+        if policy in set(PullPolicy):
+            return PullPolicy(policy)
+        if policy == "refresh" or policy in ("daily", "weekly") or policy.startswith("every_"):
+            self._refuse("pull_policy", self._service, "images are not pulled again by age", "use always or missing")
+        else:
+            self._wrong("pull_policy", self._service, "always, missing, never or build")
+        return PullPolicy.MISSING
 
     def _port(self, port: Map) -> Port:
         mode = port.get("mode", "ingress")
@@ -150,16 +172,6 @@ class _Decoder:
         if (address := self._service.get("mac_address")) and found and not found[0].mac_address:
             found[0] = _attachment(found[0].network, self._service["networks"][found[0].network] or Map(), address)
         return tuple(found)
-
-    def _dependencies(self) -> dict[ServiceName, Dependency]:
-        return {
-            ServiceName(other): Dependency(
-                condition=Condition(entry["condition"]),
-                restart=entry.get("restart", False),
-                required=entry.get("required", True),
-            )
-            for other, entry in (self._service.get("depends_on") or Map()).items()
-        }
 
     def _healthcheck(self) -> Healthcheck | None:
         check = self._service.get("healthcheck")

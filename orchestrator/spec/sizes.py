@@ -22,6 +22,8 @@ def parse(text: str) -> int:
         raise ValueError(f'"{unit}" is no unit: b, k, m, g, t, p')
     if number.startswith("-") and unit:
         raise ValueError(f'"{text}" is less than nothing')
-    return int(number) * 1024 ** _POWERS[prefix] if number.lstrip("-").isdigit() else int(
-        float(number) * 1024 ** _POWERS[prefix]
-    )  # fmt: skip
+    factor = 1024 ** _POWERS[prefix]
+    size = int(number) * factor if number.lstrip("-").isdigit() else float(number) * factor
+    if abs(size) >= 2**63:
+        raise ValueError(f'"{text}" is too large')
+    return int(size)

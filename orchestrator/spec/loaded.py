@@ -23,15 +23,21 @@ from orchestrator.spec.tree import Map, Override, plain
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """A stack, and what is not part of it: the content of its files, warnings, the project as `orch config` prints it.
+    """A stack, and what is not part of it.
 
-    contents: of secrets and configs, by sha256.
+    contents: of its secrets and configs, by sha256.
+    tree:     the canonical project, with places.
     """
 
     stack: StackSpec
     contents: Mapping[Digest, bytes] = {}
     warnings: tuple[str, ...] = ()
-    project: Mapping[str, Any] = {}
+    tree: Any = None
+
+    @property
+    def project(self) -> dict[str, Any]:
+        """The canonical project as `orch config` prints it."""
+        return as_compose(self.tree)
 
 
 class Read(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,4 +182,4 @@ def load(request: Request) -> Loaded:
     got = read(request)
     stack, contents, remarks = decode(got.tree, got.name, got.found, got.env)
     warnings = (*got.warnings, *remarks)
-    return Loaded(stack=stack, contents=contents, warnings=warnings, project=as_compose(got.tree))
+    return Loaded(stack=stack, contents=contents, warnings=warnings, tree=got.tree)

@@ -1,0 +1,84 @@
+"""load -> dump -> load gives the same project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from orchestrator.spec import Request, compose, load, to_yaml
+
+TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=12) | st.sampled_from(
+    ["1e3", "08", "0o7", "on", "no", "null", "~", "", "22:22", "2001-12-14", "<<", "=", "- a", "a: b", "#x", "$$",
+     "$", "${", "!x", "&a", "*a", "a\nb\n", " a\n b", "\n", "x\t", "\ttab", "0x1F", ".inf", "True", "'", '"', "\\", "é",
+     "😀", "%", "@", "`", "a #b", "line\n\n", "  lead", "trail  \nx", "\x85", "\u2028"]
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(texts=st.lists(TEXTS, min_size=1, max_size=6))
+@example(texts=["a\u2028b", "\ufeff", "a\n  b", "\n a"])
+def test_any_text_survives(texts: list[str]) -> None:
+    with TemporaryDirectory() as name:
+        doubled = [text.replace("$", "$$") for text in texts]
+        labels = {f"k{text}": text for text in doubled}
+        first = _compose(Path(name), to_yaml({"services": {"a": {"image": "i", "command": doubled, "labels": labels}}}))
+        again = _compose(Path(name), to_yaml(first))
+
+    assert first["services"]["a"]["command"] == doubled
+    assert first["services"]["a"]["labels"] == labels
+    assert again == first
+
+
+def _compose(folder: Path, text: str) -> dict[str, Any]:
+    (folder / "c.yml").write_text(text, encoding="utf-8")
+    return compose(Request(files=("c.yml",), cwd=str(folder), project_name="p"))
+
+
+@pytest.mark.parametrize("key", ["stack"])
+def test_a_full_stack_loads_again_to_the_same_stack(folder: Any, key: str) -> None:
+    folder.write(
+        """services:
+  web:
+    build: {context: ./app, args: {A: "1"}}
+    command: ["a b", 'c "d"', "$$HOME"]
+    ports: ["8080:80", {target: 53, published: "53-55", protocol: udp}]
+    environment: {A: "08", B: "on", C: , D: "1e3"}
+    volumes: ["data:/d:ro", ./x:/x]
+    networks: {front: {aliases: [w]}}
+    healthcheck: {test: "exit 0", interval: 1m30s}
+    deploy: {replicas: 2, resources: {limits: {cpus: "0.5", memory: 64m}}}
+    secrets: [{source: s, mode: 0440}]
+    depends_on: {db: {condition: service_healthy}}
+    ulimits: {nofile: {soft: 1, hard: 2}}
+    stop_grace_period: 1m
+  db: {image: db, logging: {driver: local, options: {max-file: 3}}, extra_hosts: {h: 1.1.1.1}}
+networks: {front: {ipam: {config: [{subnet: 10.0.0.0/24}]}}}
+volumes: {data: {labels: {x: "y"}}}
+secrets: {s: {environment: S}}
+x-own: {a: [1, 2.5, null, true]}
+"""
+    )
+    first = folder.load(env={"S": "s"})
+    folder.write(to_yaml(first.project))
+
+    again = folder.load(env={"S": "s"})
+    assert again.project == first.project
+    assert _without_places(again.stack) == _without_places(first.stack)
+    assert key
+
+
+def _without_places(stack: Any) -> Any:
+    import msgspec
+
+    return msgspec.structs.replace(stack, places={})
+
+
+def test_load_and_compose_agree(folder: Any) -> None:
+    folder.write("services: {a: {image: i}}")
+
+    assert load(folder.request()).project == compose(folder.request())
