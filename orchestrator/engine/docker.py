@@ -28,9 +28,9 @@ from orchestrator.engine.protocol import (
     NetworkJoin,
     UploadedFile,
 )
-from orchestrator.errors import NotFound, Refused, Unreachable
+from orchestrator.errors import Conflict, NotFound, Refused, Unreachable
 from orchestrator.model.cluster import Container, Network, Volume
-from orchestrator.model.names import COMPOSE_PROJECT, ContainerId, NodeName, StackName
+from orchestrator.model.names import COMPOSE_PROJECT, INHERITS, ContainerId, NodeName, StackName
 from orchestrator.model.spec import NetworkSpec, VolumeSpec
 
 if TYPE_CHECKING:
@@ -148,8 +148,17 @@ class DockerEngine(DockerImages, DockerRuns):
 
     async def remove(self, container: ContainerId, *, force: bool = False, volumes: bool = False) -> None:
         doing = f'remove container "{short(container)}"'
+        inherited = await self._inherited(container) if volumes else []
         with already("no such container", "already in progress"):
             await self._work(doing, lambda api: api.remove_container(container, v=volumes, force=force))
+        for name in inherited:
+            with contextlib.suppress(Conflict):  # its successor has it
+                await self.remove_volume(name)
+
+    async def _inherited(self, container: ContainerId) -> list[str]:
+        """Anonymous volumes that came from its predecessor: the engine takes these for named ones, and keeps them."""
+        labels = [found["Config"].get("Labels") or {} for found in await self._inspected([container])]
+        return [name for given in labels for name in given.get(INHERITS, "").split(",") if name]
 
     async def rename(self, container: ContainerId, name: str) -> None:
         with already("same name as its current name"):

@@ -15,6 +15,7 @@ from orchestrator.engine.needs import check_needs, check_network_needs
 from orchestrator.engine.protocol import ContainerRequest, NetworkJoin
 from orchestrator.engine.volumes import SOCKET_CONFIG, binds, engine_mounts, tmpfs
 from orchestrator.errors import Refused
+from orchestrator.model.names import INHERITS
 from orchestrator.model.spec import (
     Attachment,
     Healthcheck,
@@ -42,7 +43,7 @@ def container_body(request: ContainerRequest, api: ApiVersion) -> Body:
         "Cmd": list(service.command or ()),
         "Entrypoint": _entrypoint(service.entrypoint),
         "Env": [name if value is None else f"{name}={value}" for name, value in _environment(service).items()],
-        "Labels": {**service.labels, **request.labels},
+        "Labels": {**service.labels, **request.labels, **_inherits(request)},
         "User": service.user,
         "WorkingDir": service.working_dir,
         "Hostname": service.hostname,
@@ -59,6 +60,11 @@ def container_body(request: ContainerRequest, api: ApiVersion) -> Body:
     if api < SEVERAL_NETWORKS:
         body["MacAddress"] = request.networks[0].attachment.mac_address if request.networks else service.mac_address
     return without_defaults(body)
+
+
+def _inherits(request: ContainerRequest) -> dict[str, str]:
+    """So that these volumes can go with the container, as anonymous ones do."""
+    return {INHERITS: ",".join(held.name for held in request.inherits)} if request.inherits else {}
 
 
 def host_config(request: ContainerRequest) -> Body:

@@ -31,6 +31,8 @@ REVISION = ORCH + "revision"
 HASH = ORCH + "hash"
 REPLACES = ORCH + "replaces"
 """The id of the container that this one took the place of."""
+INHERITS = ORCH + "inherits"
+"""Anonymous volumes of the container that this one took the place of: to the engine they are named ones now."""
 
 COMPOSE = "com.docker.compose."
 COMPOSE_PROJECT = COMPOSE + "project"

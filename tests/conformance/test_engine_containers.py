@@ -139,6 +139,10 @@ async def test_anonymous_volumes_are_inherited(case: Case) -> None:
     assert [v.target for v in held] == ["/data"]
     assert (await case.engine.container(new)).volumes == held
 
+    await case.engine.remove(old)
+    await case.engine.remove(new, volumes=True)
+    assert held[0].name not in {volume.name for volume in await case.engine.volumes()}
+
 
 async def test_anonymous_volumes_go_only_when_asked(case: Case) -> None:
     mounts = (
