@@ -97,7 +97,7 @@ class Rollout:
                 name=self._free_name(state, taken=self._world.names[node]),
                 config=self._world.hashes[self._service.name],
                 replaces=old.container.id if old else "",
-                inherits=self._anonymous_volumes(old.container) if old and old.container.node == node else (),
+                inherits=self._inherited(old.container) if old and old.container.node == node else (),
                 lenders=self._lenders(node),
                 cause=old.reason if old else "nothing holds the slot",
             )
@@ -140,11 +140,20 @@ class Rollout:
         interim = interim_name(name, self._world.hashes[state.service])
         return next(option for option in _options(name, interim) if option not in taken)
 
-    def _anonymous_volumes(self, old: Container) -> tuple[HeldVolume, ...]:
-        """Those that the new container would otherwise get empty. Source: Docker Compose, recreate without `-V`."""
-        named = {m.target for m in self._service.mounts if m.type is not MountType.VOLUME or m.source}
-        ours = set(self._world.volume_names(self._service))
-        return tuple(v for v in old.volumes if v.target not in named and v.name not in ours)
+    def _inherited(self, old: Container) -> tuple[HeldVolume, ...]:
+        """Anonymous volumes, where the new container would otherwise get an empty one.
+
+        A named volume that the file mounts no more is not among them. Source: Docker Compose, recreate without `-V`.
+        """
+        image = self._world.images.get((old.node, self._service.image))
+        mounts = {m.target: m for m in self._service.mounts}
+        unnamed = {m.target for m in mounts.values() if m.type is MountType.VOLUME and not m.source}
+        targets = unnamed | ({*image.volumes} - mounts.keys() if image else set())
+        return tuple(v for v in old.volumes if v.target in targets and not self._is_of_the_stack(old, v))
+
+    def _is_of_the_stack(self, c: Container, held: HeldVolume) -> bool:
+        volume = self._world.volumes.get((c.node, held.name))
+        return volume is not None and volume.stack == c.stack
 
     def _advance(self, state: SlotState, holder: Judgement) -> None:
         refresh_image(self._world, self._draft, self._service, state.number, holder.container.node)

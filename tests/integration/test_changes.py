@@ -88,6 +88,18 @@ def test_data_in_a_volume_of_the_image_outlive_an_update(orch: Orch, engines: En
     assert engines.ask("n1", "GET", "/volumes")["Volumes"] in (None, [])
 
 
+def test_a_volume_that_left_the_file_is_mounted_no_more_and_kept(orch: Orch, engines: Engines) -> None:
+    orch.stack(
+        f"name: c\nservices:\n  a: {{{COMMON}, command: [idle], volumes: ['data:/data']}}\nvolumes: {{data: }}\n"
+    )
+    orch("up", "-f", "stack.yml")
+    orch.stack(f"name: c\nservices:\n  a: {{{COMMON}, command: [idle]}}\n")
+    orch("up", "-f", "stack.yml")
+
+    assert engines.box("c", "c-a-1").raw["Mounts"] == []
+    assert engines.volumes("c") == {("n1", "c_data")}
+
+
 def test_a_changed_network_is_made_anew_with_new_containers_on_it(orch: Orch, engines: Engines) -> None:
     services = (
         f"name: c\nservices:\n  a: {{{COMMON}, command: [idle]}}\n  b: {{{COMMON}, command: [idle], depends_on: [a]}}\n"
