@@ -43,8 +43,12 @@ def decode(
     files = _Files(env, found.cwd, contents, problems)
     stack = StackSpec(
         name=StackName(name),
-        services=_each(tree, "services", lambda key, _value: decode_service(name, key, tree["services"], problems)),
-        networks=_each(tree, "networks", lambda key, value: _network(key, value, problems)),
+        services=_each(
+            tree,
+            "services",
+            lambda key, _value: decode_service(name, found.directory, key, tree["services"], problems),
+        ),
+        networks=_each(tree, "networks", _network),
         volumes=_each(tree, "volumes", _volume),
         secrets=_each(tree, "secrets", lambda key, value: files.spec("secret", key, value)),
         configs=_each(tree, "configs", lambda key, value: files.spec("config", key, value)),
@@ -105,14 +109,7 @@ def _note_inner(found: dict[str, Place], path: str, value: Map) -> None:
                     found[f"{path}/{key}/{index}"] = Place(str(at))
 
 
-def _network(key: str, value: Map, problems: Problems) -> NetworkSpec:
-    if value.get("enable_ipv4") is False:
-        problems.append(
-            UnsupportedKey(
-                f'network "{key}": orch does not honour "enable_ipv4: false" yet',
-                where=str(value.place("enable_ipv4")), why="it is not passed to the engine yet", fix="remove it",
-            )
-        )  # fmt: skip
+def _network(key: str, value: Map) -> NetworkSpec:
     ipam = value.get("ipam") or {}
     return NetworkSpec(
         key=key,
@@ -122,6 +119,7 @@ def _network(key: str, value: Map, problems: Problems) -> NetworkSpec:
         driver_opts=dict(value.get("driver_opts", {})),
         internal=value.get("internal", False),
         attachable=value.get("attachable", False),
+        enable_ipv4=value.get("enable_ipv4", True),
         enable_ipv6=value.get("enable_ipv6", False),
         labels=dict(value.get("labels", {})),
         ipam_driver=ipam.get("driver", ""),

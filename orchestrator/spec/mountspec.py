@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.errors import SpecError, UnsupportedKey
+from orchestrator.errors import BadValue, SpecError, UnsupportedKey
 from orchestrator.model.spec import Mount, MountType
 from orchestrator.spec import sizes
 from orchestrator.spec.tree import At, Map, Seq
@@ -19,33 +19,35 @@ def mounts(name: str, service: Map, problems: list[SpecError]) -> tuple[Mount, .
             found.append(_mount(mount))
         else:
             what = f'service "{name}": orch does not honour mounts of type "{mount["type"]}" yet'
-            problems.append(UnsupportedKey(what, where=str(mount.at), fix="use bind, volume or tmpfs"))
+            problems.append(UnsupportedKey(what, where=str(mount.at), fix="use bind, volume, tmpfs or image"))
     for spec, at in (service.get("tmpfs") or Seq()).entries():
         found.append(_tmpfs(name, spec, at, problems))
     return tuple(found)
 
 
 def _mount(mount: Map) -> Mount:
-    bind, volume, tmpfs = (mount.get(kind) or Map() for kind in ("bind", "volume", "tmpfs"))
+    bind, volume, tmpfs, image = (mount.get(kind) or Map() for kind in ("bind", "volume", "tmpfs", "image"))
     return Mount(
         type=MountType(mount["type"]),
         target=mount.get("target", ""),
         source=mount.get("source", ""),
         read_only=mount.get("read_only", False),
         nocopy=volume.get("nocopy", False),
-        subpath=volume.get("subpath", ""),
+        subpath=volume.get("subpath", "") or image.get("subpath", ""),
         propagation=bind.get("propagation", ""),
         selinux=bind.get("selinux", ""),
         create_host_path=bind.get("create_host_path", True),
         size_bytes=sizes.parse(tmpfs.get("size", "0")),
         mode=tmpfs.get("mode"),
+        recursive=bind.get("recursive", "").replace("enabled", ""),
+        labels=dict(volume.get("labels", {})),
     )
 
 
 def _tmpfs(name: str, spec: str, at: At, problems: list[SpecError]) -> Mount:
-    """`/run:size=64m,mode=1770`."""
+    """`/run:size=64m,mode=1770`; options of other kinds are for the engine to judge, all together as written."""
     target, _, options = spec.partition(":")
-    size, mode, read_only = 0, None, False
+    size, mode, read_only, is_plain = 0, None, False, True
     for option in filter(None, options.split(",")):
         key, _, value = option.partition("=")
         try:
@@ -56,8 +58,10 @@ def _tmpfs(name: str, spec: str, at: At, problems: list[SpecError]) -> Mount:
             elif key == "ro":
                 read_only = True
             elif key not in _DEFAULT_OPTIONS:
-                raise ValueError("only size, mode and ro can be set")
+                is_plain = False
         except ValueError as error:
-            what = f'service "{name}": orch does not honour "{option}" of a tmpfs'
-            problems.append(UnsupportedKey(what, where=str(at), why=str(error), fix="remove it"))
+            what = f'service "{name}": "{option}" is no option of a tmpfs'
+            problems.append(BadValue(what, where=str(at), why=str(error), fix="write size=64m, mode=1770"))
+    if not is_plain:
+        return Mount(type=MountType.TMPFS, target=target, options=options)
     return Mount(type=MountType.TMPFS, target=target, size_bytes=size, mode=mode, read_only=read_only)

@@ -20,17 +20,19 @@ from orchestrator.model.spec import (
     Order,
     Port,
     PortMode,
-    PullPolicy,
     Resources,
     RestartCondition,
     RestartPolicy,
     ServiceSpec,
     Update,
 )
-from orchestrator.spec import duration, sizes
+from orchestrator.spec import duration, sizes, ties
+from orchestrator.spec.hooks import hooks
 from orchestrator.spec.hostoptions import host_options
 from orchestrator.spec.mountspec import mounts
-from orchestrator.spec.tree import Map, Seq
+from orchestrator.spec.pullpolicy import pull_policy
+from orchestrator.spec.security import security_options
+from orchestrator.spec.tree import Map
 
 Problems = list[SpecError]
 
@@ -38,9 +40,13 @@ _STRINGS = ("platform", "user", "working_dir", "hostname", "domainname", "contai
             "network_mode")  # fmt: skip
 
 
-def decode_service(stack: str, name: str, services: Map, problems: Problems) -> ServiceSpec:
-    """The service as the rest of orch knows it; every default that orch acts on is filled in."""
-    return _Decoder(stack, name, services, problems).decode()
+def decode_service(stack: str, folder: str, name: str, services: Map, problems: Problems) -> ServiceSpec:
+    """The service as the rest of orch knows it; every default that orch acts on is filled in.
+
+    folder:   the project's, which paths are relative to.
+    services: all of the project that are active.
+    """
+    return _Decoder(stack, folder, name, services, problems).decode()
 
 
 def dependencies(service: Map, services: Map) -> dict[ServiceName, Dependency]:
@@ -57,8 +63,9 @@ def dependencies(service: Map, services: Map) -> dict[ServiceName, Dependency]:
 
 
 class _Decoder:
-    def __init__(self, stack: str, name: str, services: Map, problems: Problems) -> None:
-        self._stack, self._name, self._services, self._problems = stack, name, services, problems
+    def __init__(self, stack: str, folder: str, name: str, services: Map, problems: Problems) -> None:
+        self._stack, self._folder, self._name = stack, folder, name
+        self._services, self._problems = services, problems
         self._service: Map = services[name]
         self._deploy: Map = self._service.get("deploy") or Map(self._service.at)
 
@@ -72,12 +79,14 @@ class _Decoder:
 
     def decode(self) -> ServiceSpec:
         service = self._service
-        self._check_links()
+        policy, refresh_after_s = pull_policy(self._name, service, self._problems)
+        security = security_options(self._name, service, self._folder, self._problems)
         return ServiceSpec(
             name=ServiceName(self._name),
             image=service.get("image") or f"{self._stack}-{self._name}",
             build=self._build(),
-            pull_policy=self._pull_policy(),
+            pull_policy=policy,
+            refresh_after_s=refresh_after_s,
             command=_words(service.get("command")),
             entrypoint=_words(service.get("entrypoint")),
             environment=dict(service.get("environment", {})),
@@ -99,22 +108,16 @@ class _Decoder:
             replicas=self._replicas(),
             update=self._update(),
             resources=self._resources(),
-            host=host_options(service),
+            host=host_options(service, security),
             attach=service.get("attach", True),
+            mac_address="" if service.get("networks") else service.get("mac_address", ""),
+            links=ties.links(self._name, service, self._problems),
+            volumes_from=ties.volumes_from(service),
+            post_start=hooks(service, "post_start"),
+            pre_stop=hooks(service, "pre_stop"),
+            use_api_socket=service.get("use_api_socket", False),
             **{key: service.get(key, "") for key in _STRINGS},
         )
-
-    def _check_links(self) -> None:
-        for link, at in (self._service.get("links") or Seq()).entries():
-            name, _, alias = link.partition(":")
-            if alias and alias != name:
-                self._problems.append(
-                    UnsupportedKey(
-                        f'service "{self._name}": orch does not honour link "{link}" yet', where=str(at),
-                        why="an alias of a link would be known to this service alone",
-                        fix=f'give "{name}" the alias "{alias}" under networks',
-                    )
-                )  # fmt: skip
 
     def _build(self) -> Build | None:
         build = self._service.get("build")
@@ -136,16 +139,6 @@ class _Decoder:
             platform=platforms[0] if platforms else self._service.get("platform", ""),
             **{key: build.get(key, "") for key in texts},
         )
-
-    def _pull_policy(self) -> PullPolicy:
-        policy = self._service.get("pull_policy", "missing")
-        if policy in set(PullPolicy):
-            return PullPolicy(policy)
-        if policy == "refresh" or policy in ("daily", "weekly") or policy.startswith("every_"):
-            self._refuse("pull_policy", self._service, "images are not pulled again by age", "use always or missing")
-        else:
-            self._wrong("pull_policy", self._service, "always, missing, never or build")
-        return PullPolicy.MISSING
 
     def _port(self, port: Map) -> Port:
         mode = port.get("mode", "ingress")
