@@ -38,6 +38,11 @@ def _ties(world: World, service: ServiceSpec) -> Iterator[str]:
 
 def borrowed(service: ServiceSpec) -> tuple[ServiceName, ...]:
     """Services whose namespaces (`network_mode`, `ipc` or `pid` of `service:x`) or mounts (`volumes_from`) it uses."""
+    mounts = {ServiceName(lender.service) for lender in service.volumes_from if lender.service}
+    return tuple(sorted({*namespaces(service), *mounts}))
+
+
+def namespaces(service: ServiceSpec) -> tuple[ServiceName, ...]:
+    """Of these, those whose containers have to run for its own to start."""
     modes = (service.network_mode, service.host.ipc, service.host.pid)
-    found = {ServiceName(mode[len("service:") :]) for mode in modes if mode.startswith("service:")}
-    return tuple(sorted(found | {ServiceName(lender.service) for lender in service.volumes_from if lender.service}))
+    return tuple(sorted({ServiceName(mode[len("service:") :]) for mode in modes if mode.startswith("service:")}))

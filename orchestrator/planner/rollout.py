@@ -25,7 +25,7 @@ from orchestrator.model.spec import MountType, Order, ServiceSpec
 from orchestrator.planner.classify import Judgement
 from orchestrator.planner.conditions import may_start
 from orchestrator.planner.draft import Draft
-from orchestrator.planner.groups import borrowed
+from orchestrator.planner.groups import borrowed, namespaces
 from orchestrator.planner.placement import PORTS, Placement, Unplaceable, lender
 from orchestrator.planner.ports import wanted_ports
 from orchestrator.planner.prerequisites import is_settling, prepare, prepare_networks, refresh_image
@@ -123,13 +123,13 @@ class Rollout:
     def _sleeping_lender(self, c: Container) -> ServiceName | None:
         """A service in whose namespace it can't start, because that one does not run."""
         awake = {j.container.id for j in self._slots.on(c.node)}
-        lent = {name: {o.id for o in self._world.by_service[name]} & c.borrows for name in borrowed(self._service)}
+        lent = {name: {o.id for o in self._world.by_service[name]} & c.borrows for name in namespaces(self._service)}
         return next((name for name, ids in lent.items() if not ids & awake), None)
 
     def _block_for_lender(self, state: SlotState, name: ServiceName, what: str, *, is_vain: bool) -> None:
         severity = Severity.FAILED if is_vain else Severity.WAITING
         causes = tuple(slot_name(name, lender.number) for lender in self._slots.wanted[name][:1])
-        reason = f"{name}, in whose namespace it is to live, {what}"
+        reason = f"{name}, whose namespace or mounts it is to share, {what}"
         self._draft.block(_subject(state), reason, severity=severity, causes=causes)
 
     def _lasting_name(self, state: SlotState) -> str:
@@ -354,12 +354,13 @@ def order(service: ServiceSpec, newcomer: Container) -> Order:
         return Order.STOP_FIRST
     if service.update.order is not Order.AUTO:
         return service.update.order
+    mounted = {mount.target for mount in service.mounts}
     exclusive = (
         service.container_name,
         service.network_mode.startswith(("host", "service:", "container:")),
         any(join.ipv4_address or join.ipv6_address or join.mac_address for join in service.networks),
         any(mount.type is not MountType.TMPFS and not mount.read_only for mount in service.mounts),
-        newcomer.volumes,
+        any(held.target not in mounted for held in newcomer.volumes),
     )
     return Order.STOP_FIRST if any(exclusive) else Order.START_FIRST
 

@@ -230,7 +230,8 @@ def order_of(service: ServiceSpec, c: Container) -> Order:
     writes = any(m.type is not MountType.TMPFS and not m.read_only for m in service.mounts)
     fixed = bool(service.container_name) or any(p.published for p in service.ports)
     shares = service.network_mode.startswith("service:")
-    return Order.STOP_FIRST if writes or fixed or shares or c.volumes else Order.START_FIRST
+    declared = {v.target for v in c.volumes} - {m.target for m in service.mounts}
+    return Order.STOP_FIRST if writes or fixed or shares or declared else Order.START_FIRST
 
 
 # -- the rules: each yields what is wrong with an operation in the world as it is at that moment -------------------
@@ -379,7 +380,7 @@ def service_goes_on(game: Game, operation: AnyOperation) -> Iterator[str]:
         return
     if service.ports or any(n.config != network_hash(game.intent.stack.networks[n.key]) for n in game.cluster.networks):
         return
-    if not any(o.is_ready for o in others):
+    if not any(o.is_ready or o.has_succeeded for o in others):
         yield f"{operation.title}: nobody else serves its slot"
 
 
