@@ -143,8 +143,8 @@ class _Decoder:
     def _port(self, port: Map) -> Port:
         mode = port.get("mode", "ingress")
         if not 0 < port.get("target", 0) < 65536:
-            what = f'service "{self._name}" publishes no port of its container: 1 to 65535'
-            self._problems.append(BadValue(what, where=str(port.at)))
+            what = f'service "{self._name}" publishes port {port.get("target", 0)} of its container'
+            self._problems.append(BadValue(what, where=str(port.at), fix="use 1 to 65535"))
         if mode not in set(PortMode):
             self._wrong("mode", port, "ingress or host")
             mode = "ingress"
