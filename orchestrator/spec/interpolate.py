@@ -44,9 +44,12 @@ def substitute(text: str, lookup: Lookup, warn: Warn, where: At | str = "") -> s
         raise BadValue(
             f'"{_shortened(text)}" holds no valid variable',
             where=str(where),
-            why=f'"{error}" means nothing',
+            why=f'"{_shortened(str(error))}" means nothing',
             fix='write "$$" for a literal "$"',
         ) from None
+    except RecursionError:
+        what = f'"{_shortened(text)}" nests too many variables'
+        raise BadValue(what, where=str(where), fix="give the inner ones names of their own") from None
     except _Required as error:
         name, message = error.args
         raise UndefinedVariable(

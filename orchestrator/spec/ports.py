@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from typing import NamedTuple
 
-_PROTOCOLS = ("tcp", "udp", "sctp")
+PROTOCOLS = ("tcp", "udp", "sctp")
 
 
 class PublishedPort(NamedTuple):
@@ -27,7 +27,7 @@ def parse(spec: str) -> list[PublishedPort]:
     """
     address, host, container = _parts(spec)
     container, protocol = _protocol(container)
-    targets = _range(container, "container port")
+    targets = port_range(container, "container port")
     if not targets[0]:
         raise ValueError("a container has no port 0")
     published = _published(host, targets)
@@ -46,12 +46,13 @@ def _parts(spec: str) -> tuple[str, str, str]:
 def _protocol(container: str) -> tuple[str, str]:
     port, _, protocol = container.partition("/")
     protocol = protocol.lower() or "tcp"
-    if protocol not in _PROTOCOLS:
+    if protocol not in PROTOCOLS:
         raise ValueError(f'"{protocol}" is no protocol: tcp, udp or sctp')
     return port, protocol
 
 
-def _range(text: str, what: str) -> range:
+def port_range(text: str, what: str) -> range:
+    """`80` or `80-90`; `what` it is, for the ValueError."""
     if not text:
         raise ValueError(f"no {what} is given")
     first, _, last = text.partition("-")
@@ -70,7 +71,7 @@ def _port(text: str, what: str) -> int:
 def _published(host: str, targets: range) -> list[str]:
     if not host:
         return [""] * len(targets)
-    ports = _range(host, "host port")
+    ports = port_range(host, "host port")
     if len(ports) == len(targets):
         return [str(port) for port in ports]
     if len(targets) != 1:

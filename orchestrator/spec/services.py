@@ -18,8 +18,6 @@ from orchestrator.model.spec import (
     Healthcheck,
     Mode,
     Order,
-    Port,
-    PortMode,
     Resources,
     RestartCondition,
     RestartPolicy,
@@ -30,6 +28,7 @@ from orchestrator.spec import duration, sizes, ties
 from orchestrator.spec.hooks import hooks
 from orchestrator.spec.hostoptions import host_options
 from orchestrator.spec.mountspec import mounts
+from orchestrator.spec.portspec import exposed, published
 from orchestrator.spec.pullpolicy import pull_policy
 from orchestrator.spec.security import security_options
 from orchestrator.spec.tree import Map
@@ -95,8 +94,8 @@ class _Decoder:
             tty=service.get("tty", False),
             stdin_open=service.get("stdin_open", False),
             stop_grace_period_s=_seconds(service, "stop_grace_period"),
-            ports=tuple(self._port(port) for port in service.get("ports", ())),
-            expose=tuple(service.get("expose", ())),
+            ports=published(self._name, service, self._problems),
+            expose=exposed(self._name, service, self._problems),
             mounts=mounts(self._name, service, self._problems),
             networks=self._networks(),
             depends_on=dependencies(service, self._services),
@@ -138,24 +137,6 @@ class _Decoder:
             shm_size_bytes=sizes.parse(build.get("shm_size", "0")),
             platform=platforms[0] if platforms else self._service.get("platform", ""),
             **{key: build.get(key, "") for key in texts},
-        )
-
-    def _port(self, port: Map) -> Port:
-        mode = port.get("mode", "ingress")
-        if not 0 < port.get("target", 0) < 65536:
-            what = f'service "{self._name}" publishes port {port.get("target", 0)} of its container'
-            self._problems.append(BadValue(what, where=str(port.at), fix="use 1 to 65535"))
-        if mode not in set(PortMode):
-            self._wrong("mode", port, "ingress or host")
-            mode = "ingress"
-        return Port(
-            target=port.get("target", 0),
-            published=port.get("published", ""),
-            host_ip=port.get("host_ip", ""),
-            protocol=port.get("protocol", "tcp"),
-            mode=PortMode(mode),
-            app_protocol=port.get("app_protocol", ""),
-            name=port.get("name", ""),
         )
 
     def _networks(self) -> tuple[Attachment, ...]:

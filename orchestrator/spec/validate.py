@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -113,15 +114,9 @@ def _check_seq(value: Seq, shape: Shape, path: str, errors: list[SpecError]) -> 
 
 
 def _check_distinct(value: Seq, path: str, errors: list[SpecError]) -> None:
-    seen: list[Any] = []
-    texts: set[str] = set()
+    seen: set[str] = set()
     for entry, at in value.entries():
-        if isinstance(entry, str):
-            repeated = entry in texts
-            texts.add(entry)
-        else:
-            item = plain(entry)
-            repeated = any(type(item) is type(other) and item == other for other in seen)
-            seen.append(item)
-        if repeated:
+        shown = entry if isinstance(entry, str) else "\0" + json.dumps(plain(entry), sort_keys=True)
+        if shown in seen:
             errors.append(BadValue(f"{path} lists the same entry twice", where=str(at), fix="remove one"))
+        seen.add(shown)
