@@ -38,6 +38,9 @@ bench-compose: setup
 
 docs: .venv/made
 	$(PY) scripts/reference.py
+	$(PY) scripts/compose_reference.py
+	$(PY) scripts/errors_reference.py
+	$(PY) scripts/schema.py
 
 .PHONY: setup
 setup:

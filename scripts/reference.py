@@ -1,14 +1,14 @@
-"""Writes docs/reference/cli.md from the commands themselves. `--check`: writes nothing, and fails where it differs."""
+"""Writes docs/reference/cli.md from the commands themselves. `--check`: see `written`."""
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
+from written import cell, written
 
 from orchestrator.cli import options
 from orchestrator.cli.commands import ps
@@ -49,16 +49,7 @@ KEYS = {
 
 
 def main(args: list[str]) -> int:
-    text = "\n".join(page()).rstrip() + "\n"
-    if args != ["--check"]:
-        TARGET.parent.mkdir(parents=True, exist_ok=True)
-        TARGET.write_text(text)
-        return 0
-    written = TARGET.read_text() if TARGET.exists() else ""
-    sys.stdout.writelines(
-        difflib.unified_diff(written.splitlines(True), text.splitlines(True), str(TARGET), "commands")
-    )
-    return int(written != text)
+    return written(TARGET, "\n".join(page()).rstrip() + "\n", args)
 
 
 def page() -> Iterator[str]:
@@ -102,13 +93,9 @@ def _table(parameters: Iterable[click.Parameter]) -> Iterator[str]:
         yield "| option | |\n|---|---|"
     for option in found:
         names, meaning = option.get_help_record(click.Context(click.Command("orch"))) or ("", "")
-        yield f"| `{_cell(names)}` | {_cell(meaning)} |"
+        yield f"| `{cell(names)}` | {cell(meaning)} |"
     if found:
         yield ""
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 if __name__ == "__main__":

@@ -1,17 +1,18 @@
 """Writes specs/stack.schema.json, by which editors complete and check stack files, from the loader's own tables.
 
-`--check`: writes nothing, and fails where it differs. JSON Schema, draft 2020-12. It takes files as people write them:
+`--check`: see `written`. JSON Schema, draft 2020-12. It takes files as people write them:
 variables not yet put in, one of several files, short forms and long ones.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from written import written
 
 from orchestrator.spec import schema
 from orchestrator.spec.shape import ANYTHING, Shape
@@ -37,13 +38,7 @@ SHARED = {
 
 
 def main(args: list[str]) -> int:
-    text = json.dumps(document(), indent=1) + "\n"
-    if args != ["--check"]:
-        TARGET.write_text(text)
-        return 0
-    written = TARGET.read_text() if TARGET.exists() else ""
-    sys.stdout.writelines(difflib.unified_diff(written.splitlines(True), text.splitlines(True), str(TARGET), "tables"))
-    return int(written != text)
+    return written(TARGET, json.dumps(document(), indent=1) + "\n", args)
 
 
 def document() -> dict[str, Any]:

@@ -15,6 +15,7 @@ NEEDS: tuple[tuple[str, ApiVersion, str], ...] = (
     ("healthcheck.start_interval", (1, 44), "25.0"),
     ("volumes.volume.subpath", (1, 45), "26.0"),
     ("annotations", (1, 43), "24.0"),
+    ("networks.mac_address", (1, 44), "25.0"),
     ("cgroup", (1, 41), "20.10"),
     ("volumes.bind.recursive", (1, 44), "25.0"),
     ("volumes.image", (1, 48), "28.0"),
@@ -62,6 +63,7 @@ def _used_needs(request: ContainerRequest) -> Iterable[str]:
         "devices (by CDI name)": any(request.driver == "cdi" for request in service.host.device_requests),
         "annotations": bool(service.annotations),
         "cgroup": bool(service.host.cgroup),
+        "networks.mac_address": any(attachment.mac_address for attachment in attachments[1:]),
         "networks.gw_priority": any(attachment.gw_priority for attachment in attachments),
         "networks.interface_name": any(attachment.interface_name for attachment in attachments),
     }

@@ -276,6 +276,16 @@ NEW: dict[str, tuple[ContainerRequest, tuple[int, int]]] = {
     ),
     "annotations": (request(ServiceSpec(name=WEB, image="a", annotations={"a": "b"})), (1, 43)),
     "cgroup": (request(ServiceSpec(name=WEB, image="a", host=HostOptions(cgroup="host"))), (1, 41)),
+    "networks.mac_address": (
+        request(
+            ServiceSpec(name=WEB, image="a"),
+            networks=(
+                NetworkJoin(name="m", attachment=Attachment(network="m")),
+                NetworkJoin(name="n", attachment=Attachment(network="n", mac_address="02:42:0a:00:00:02")),
+            ),
+        ),
+        (1, 44),
+    ),
     "volumes.image": (
         request(
             ServiceSpec(
