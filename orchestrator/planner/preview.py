@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
+from typing import TypeGuard
 
 from orchestrator.model.cluster import ClusterState
-from orchestrator.model.names import NodeName, slot_name
+from orchestrator.model.names import NodeName, ServiceName, slot_name
 from orchestrator.model.plan import (
     AnyOperation,
     ConnectNetwork,
@@ -58,8 +59,11 @@ class _Predecessors:
         self._world = world
         self._last: dict[str, int] = {}
         self._exits: dict[NodeName, dict[str, int]] = defaultdict(dict)
+        self._stops: dict[ServiceName, set[int]] = defaultdict(set)
         for step in steps:
             self._last |= dict.fromkeys(_brings(step.operation), step.number)
+            if _is_stop(step.operation):
+                self._stops[step.operation.service].add(step.number)
             if isinstance(step.operation, StopContainer | RemoveContainer):
                 self._exits[step.operation.node][step.operation.container] = step.number
 
@@ -67,7 +71,15 @@ class _Predecessors:
         if isinstance(operation, RemoveNetwork | RemoveVolume):
             return tuple(sorted(self._exits[operation.node].values()))
         needs = {operation.target, _place(operation), *self._needs(operation)}
-        return tuple(sorted({self._last[key] for key in needs if key in self._last}))
+        known = {self._last[key] for key in needs if key in self._last}
+        return tuple(sorted(known | self._stops_before(operation)))
+
+    def _stops_before(self, operation: AnyOperation) -> set[int]:
+        """On the way down dependents go first."""
+        if not _is_stop(operation) or operation.service not in self._world.stack.services:
+            return set()
+        users = self._world.graph.dependents[operation.service]
+        return {number for user in users for number in self._stops[user]}
 
     def _needs(self, operation: AnyOperation) -> Iterator[str]:
         if isinstance(operation, CreateContainer):
@@ -81,9 +93,6 @@ class _Predecessors:
         elif isinstance(operation, StartContainer):
             for dependency in self._world.graph.dependencies[operation.service]:
                 yield from (f"start {slot_name(dependency, n)}" for n in self._world.slots[dependency])
-        elif isinstance(operation, StopContainer) and operation.service in self._world.stack.services:
-            for user in self._world.graph.dependents[operation.service]:
-                yield from (f"stop {slot_name(user, c.slot)}" for c in self._world.by_service[user])
 
 
 def _brings(operation: AnyOperation) -> Iterator[str]:
@@ -92,8 +101,10 @@ def _brings(operation: AnyOperation) -> Iterator[str]:
     yield _place(operation)
     if isinstance(operation, StartContainer):
         yield f"start {operation.subject}"
-    elif isinstance(operation, StopContainer):
-        yield f"stop {operation.subject}"
+
+
+def _is_stop(operation: AnyOperation) -> TypeGuard[StopContainer | RemoveContainer]:
+    return isinstance(operation, StopContainer) or (isinstance(operation, RemoveContainer) and operation.force)
 
 
 def _place(operation: AnyOperation) -> str:

@@ -130,7 +130,8 @@ class Rollout:
         severity = Severity.FAILED if is_vain else Severity.WAITING
         causes = tuple(slot_name(name, lender.number) for lender in self._slots.wanted[name][:1])
         reason = f"{name}, whose namespace or mounts it is to share, {what}"
-        self._draft.block(_subject(state), reason, severity=severity, causes=causes)
+        fix = f'"orch start {name}"' if name in self._world.intent.stopped else ""
+        self._draft.block(_subject(state), reason, severity=severity, causes=causes, fix=fix)
 
     def _lasting_name(self, state: SlotState) -> str:
         return self._service.container_name or container_name(self._world.stack.name, state.service, state.number)

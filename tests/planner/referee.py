@@ -44,16 +44,20 @@ from orchestrator.planner.groups import borrowed
 from orchestrator.planner.ports import wanted_ports
 from tests.strategies import NOW
 
-MOST_STEPS = 400
+MOST_STEPS = 600
 HAS_BEGUN = 0.7
 """How often an operation is past the point where the loop would give it up."""
 
 
 class Game:
-    """One stack, one world, and what is under way. `seed` decides what finishes when."""
+    """One stack, one world, and what is under way. `seed` decides what finishes when.
 
-    def __init__(self, intent: Intent, cluster: ClusterState, seed: int) -> None:
-        self.intent, self.cluster = intent, cluster
+    failing: how often an operation gets no answer, from 0 to 1; it is tried again after its pause.
+    """
+
+    def __init__(self, intent: Intent, cluster: ClusterState, seed: int, *, failing: float = 0.0) -> None:
+        self.intent, self.cluster, self.now = intent, cluster, NOW
+        self._failing = failing
         self._chance = random.Random(seed)
         self.under_way: dict[str, AnyOperation] = {}
         self._due: dict[str, type[AnyOperation]] = {}
@@ -62,17 +66,21 @@ class Game:
     def play(self) -> Plan:
         """To the end: nothing is under way, time brings nothing, and this last plan has no operation."""
         for _ in range(MOST_STEPS):
-            decided = plan(self.intent, self._seen(), now=NOW)
+            decided = plan(self.intent, self._seen(), now=self.now)
             self._check_plan(decided)
             self._begin(decided)
-            if not self._one_thing_happens():
+            if self._one_thing_happens():
+                continue
+            if decided.wake_at is None:
                 return decided
+            assert decided.wake_at > self.now, "it would wake at once, for ever"
+            self.now = decided.wake_at
         raise AssertionError("no end in sight:\n" + "\n".join(self.log[-60:]))
 
     def play_for(self, steps: int) -> None:
         """As `play`, for so many things that happen at most."""
         for _ in range(steps):
-            self._begin(plan(self.intent, self._seen(), now=NOW))
+            self._begin(plan(self.intent, self._seen(), now=self.now))
             if not self._one_thing_happens():
                 return
 
@@ -88,7 +96,7 @@ class Game:
 
     def _one_thing_happens(self) -> bool:
         """An operation ends, or a container gets on by itself; False if there is neither."""
-        later = settle(self.intent, self.cluster, NOW)
+        later = settle(self.intent, self.cluster, self.now)
         moved = [(old, new) for old, new in _pairs(self.cluster, later) if old != new]
         ways = len(self.under_way) + len(moved)
         if not ways:
@@ -113,21 +121,33 @@ class Game:
 
     def _happen(self, operation: AnyOperation) -> None:
         if self._collides(operation):
-            self._fail(operation)
+            self._fail(operation, "its name is taken", temporary=False)
+            return
+        if self._chance.random() < self._failing:
+            self._fail(operation, "the engine did not answer", temporary=True)
             return
         self.log.append(f"{operation.title} ({getattr(operation, 'container', getattr(operation, 'name', ''))})")
         faults = [fault for rule in RULES for fault in rule(self, operation)]
         assert not faults, f"{operation.title}: {faults}\n" + "\n".join(self.log)
-        self.cluster = simulate(self.intent, self.cluster, [operation], NOW)
+        left = {target: failure for target, failure in self.cluster.failures.items() if target != operation.target}
+        self.cluster = simulate(self.intent, replace(self.cluster, failures=left), [operation], self.now)
 
     def _collides(self, operation: AnyOperation) -> bool:
         """The engine refuses a name that another operation has given away in the meantime."""
         name = operation.name if isinstance(operation, CreateContainer) else getattr(operation, "to", "")
         return any((c.node, c.name) == (operation.node, name) for c in self.cluster.containers)
 
-    def _fail(self, operation: AnyOperation) -> None:
-        self.log.append(f"{operation.title} fails: its name is taken")
-        failure = Failure(target=operation.target, node=operation.node, what="the name is taken", at=NOW)
+    def _fail(self, operation: AnyOperation, what: str, *, temporary: bool) -> None:
+        self.log.append(f"{operation.title} fails: {what}")
+        known = self.cluster.failures.get(operation.target)
+        failure = Failure(
+            target=operation.target,
+            node=operation.node,
+            what=what,
+            temporary=temporary,
+            at=self.now,
+            count=known.count + 1 if known else 1,
+        )
         self.cluster = replace(self.cluster, failures={**self.cluster.failures, operation.target: failure})
 
     def _check_plan(self, decided: Plan) -> None:

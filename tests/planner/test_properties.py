@@ -36,6 +36,16 @@ def test_each_step_is_safe_and_the_way_ends_whatever_finishes_first(
     assert last.operations == ()
 
 
+@given(cases(), seeds)
+def test_engines_that_often_fail_only_make_it_slower(case: tuple[Intent, ClusterState], seed: int) -> None:
+    game = Game(*case, seed, failing=0.2)
+
+    last = game.play()
+
+    assert is_at_rest(last), f"{last.blocked}\n" + "\n".join(game.log)
+    assert last.operations == ()
+
+
 @given(cases(), seeds, st.integers(0, 30))
 def test_a_crash_at_any_point_changes_nothing_about_the_end(
     case: tuple[Intent, ClusterState], seed: int, steps: int
