@@ -130,7 +130,7 @@ def test_an_up_under_a_lock_that_is_not_given_back_says_who_holds_it(orch: Orch,
     with held_lock(Path(orch.env["ORCH_HOME"]), "s"):
         begin = time.monotonic()
         said = orch("up", "-f", file, code=1).err
-        assert 9 < time.monotonic() - begin < 15
+        assert 9 < time.monotonic() - begin < 30
     assert re.fullmatch(
         r'orch: "s" is being worked on by somebody else\n'
         rf'  why: "orch up" \(process {os.getpid()} on \S+, since \S+ \S+ UTC\) holds it\n'
@@ -153,7 +153,7 @@ def test_an_interrupted_up_says_what_stands_and_the_next_one_finishes(
     before = engines.box("s", "s-slow-1").id
     running.send(number)
 
-    done = running.ended(5)
+    done = running.ended(20)
     assert done.code == code
     assert done.err.endswith(
         'orch: interrupted; revision 1 of stack "s" is stored and what was done stands; '
@@ -170,7 +170,7 @@ def test_a_detached_up_returns_before_the_last_check_and_ps_tells(orch: Orch) ->
     begin = time.monotonic()
     orch("up", "-f", file, "-d", "slow")
 
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 30
     (listed,) = json.loads(orch("ps", "-p", "s", "--format", "json").out)
     assert (listed["name"], listed["state"], listed["health"]) == ("s-slow-1", "running", "starting")
 

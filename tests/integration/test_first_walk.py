@@ -70,6 +70,6 @@ def test_ps_and_ls_say_what_is_there(orch: Orch, engines: Engines) -> None:
     box = engines.box("first-walk", NAME)
     (listed,) = json.loads(orch("ps", "-p", "first-walk", "--format", "json").out)
     assert (listed["id"], listed["name"], listed["node"], listed["state"]) == (box.id, NAME, "n1", "running")
-    assert listed["ports"] == [{"host_ip": "", "port": 82, "protocol": "tcp"}]
+    assert listed["ports"] == [{"host_ip": "", "port": 82, "target": 80, "protocol": "tcp"}]
     (stack,) = json.loads(orch("ls", "--format", "json").out)
     assert stack["name"] == "first-walk"

@@ -17,7 +17,6 @@ import pytest
 from orchestrator.lab import Lab
 from tests.integration import killed
 from tests.integration.steps import Engines, Orch
-from tests.labs import clean
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("killed"), pytest.mark.timeout(300)]
 
@@ -113,6 +112,14 @@ def require_whole(lab: Lab, engines: Engines, edition: int, before: str, at: str
     return {box.service: box.id for box in boxes}
 
 
+def remove_all(engines: Engines) -> None:
+    for box in engines.boxes("k"):
+        engines.ask("n1", "DELETE", f"/containers/{box.id}?force=1")
+    for kind, found in (("networks", engines.networks("k")), ("volumes", engines.volumes("k"))):
+        for node, name in found:
+            engines.ask(node, "DELETE", f"/{kind}/{name}")
+
+
 def moments(events: int) -> Iterator[tuple[str, int]]:
     yield "stored", 0
     for number in range(1, events + 1):
@@ -133,7 +140,7 @@ def test_a_first_up_that_is_killed_anywhere_is_finished_by_the_next(
 
     nodes = (orch.folder / "orch-home" / "nodes.json").read_bytes()
     for moment, number in moments(events):
-        clean(one, 1, "20.10", images=False)
+        remove_all(engines)
         shutil.rmtree(orch.folder / "orch-home")
         Path(orch.env["ORCH_HOME"]).mkdir()
         (orch.folder / "orch-home" / "nodes.json").write_bytes(nodes)
