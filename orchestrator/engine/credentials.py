@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
-KEPT = (("Username", "username"), ("Password", "password"), ("IdentityToken", "identitytoken"))
-"""(the SDK's word, the word of docker's configuration file)"""
+WORDS = ("Username", "Password", "IdentityToken")
 
 
 def docker_config() -> bytes:
@@ -21,6 +21,8 @@ def docker_config() -> bytes:
     return json.dumps({"auths": {name: entry for name, entry in auths.items() if entry}}).encode()
 
 
-def _entry(entry: dict[str, Any]) -> dict[str, str]:
-    found = {ours: str(entry[theirs]) for theirs, ours in KEPT if entry.get(theirs)}
-    return found | {ours: str(entry[ours]) for _, ours in KEPT if entry.get(ours)}
+def _entry(known: dict[str, Any]) -> dict[str, str]:
+    """As docker writes it. The SDK's words begin with a capital where a helper has said them."""
+    name, password, token = (str(known.get(key) or known.get(key.lower()) or "") for key in WORDS)
+    found = {"auth": base64.b64encode(f"{name}:{password}".encode()).decode()} if name else {}
+    return found | ({"identitytoken": token} if token else {})
