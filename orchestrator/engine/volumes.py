@@ -19,9 +19,8 @@ SOCKET_CONFIG = "/run/secrets/docker"
 
 
 def binds(request: ContainerRequest) -> list[str]:
-    """`/host:/inside:ro,rshared,z`, and the engine's socket for a service that wants it."""
-    found = [_bind(mount) for mount in request.service.mounts if _is_old_style(mount)]
-    return [*found, f"{SOCKET}:{SOCKET}:rw"] if request.service.use_api_socket else found
+    """`/host:/inside:ro,rshared,z`."""
+    return [_bind(mount) for mount in request.service.mounts if _is_old_style(mount)]
 
 
 def tmpfs(request: ContainerRequest) -> dict[str, str]:
@@ -34,11 +33,14 @@ def _is_raw_tmpfs(mount: Mount) -> bool:
 
 
 def engine_mounts(request: ContainerRequest) -> list[dict[str, Any]]:
-    """All other mounts, the anonymous volumes of the container that is replaced, and room for files (see below)."""
+    """All other mounts: those of the file, the engine's socket where it may be used, the anonymous volumes of the
+    container that is replaced, and room for files (see below)."""
     inherited = {held.target: held.name for held in request.inherits}
     new_style = [m for m in request.service.mounts if not (_is_old_style(m) or _is_raw_tmpfs(m))]
     mounts = [_mount(mount, request, inherited) for mount in new_style]
     taken = {mount.target for mount in request.service.mounts}
+    if request.service.use_api_socket and SOCKET not in taken:
+        mounts.append({"Type": "bind", "Source": SOCKET, "Target": SOCKET})
     mounts += [_volume(target, name) for target, name in sorted(inherited.items()) if target not in taken]
     taken |= set(inherited)
     return mounts + [_volume(target) for target in _file_room(request, taken)]

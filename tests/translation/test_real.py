@@ -207,7 +207,6 @@ services:
     blkio_config: {weight: 300, weight_device: [{path: /dev/null, weight: 400}]}
     healthcheck: {disable: true}
     init: false
-    use_api_socket: true
     deploy:
       restart_policy: {condition: any}
       resources:
@@ -228,8 +227,6 @@ BARE_SHOWN: tuple[Expectation, ...] = (
     ("oom_kill_disable", "HostConfig.OomKillDisable", True),
     ("healthcheck.disable", "Config.Healthcheck.Test", ["NONE"]),
     ("init", "HostConfig.Init", False),
-    ("use_api_socket", "HostConfig.Binds", ["/var/run/docker.sock:/var/run/docker.sock:rw"]),
-    ("use_api_socket", "Config.Env", {"DOCKER_CONFIG=/run/secrets/docker"}),
     ("deploy.restart_policy", "HostConfig.RestartPolicy.Name", "always"),
     ("deploy.resources", "HostConfig.PidsLimit", 32),
     (
@@ -418,6 +415,7 @@ OF_THE_HOST: tuple[tuple[str, str, str], ...] = (
     ("runtime", "runtime: nobody", ""),
     ("isolation", "isolation: hyperv", ""),
     ("sysctls", "sysctls: {kernel.nonsense: 1}", "Sysctls"),
+    ("use_api_socket", "use_api_socket: true", "Mounts"),
 )
 """Keys that depend on the host's kernel, disks or programs."""
 
