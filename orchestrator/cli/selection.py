@@ -143,6 +143,12 @@ def chosen(containers: Iterable[Container], words: Sequence[str], stack: StackNa
     return tuple(container for container in there if any(is_named(container, word) for word in words))
 
 
+def tell_silent(control: Control) -> None:
+    """Warns of nodes that gave no answer: what is on them is not seen."""
+    for node, why in control.silent_nodes:
+        output.warning(f'node "{node}" does not answer, and what is on it is not seen: {why}')
+
+
 def is_named(container: Container, word: str) -> bool:
     """A service may have a dot in its name, so `web.2` is tried as a service, too."""
     service, slot = slot_of(word)

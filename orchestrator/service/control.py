@@ -257,6 +257,11 @@ class Control:
         """Of all nodes that answer, sorted by stack, service and slot."""
         return await self._hosts.containers(stack)
 
+    @property
+    def silent_nodes(self) -> tuple[tuple[NodeName, str], ...]:
+        """(node, why) of those that did not answer when all were asked last: what is on them is not in the answer."""
+        return tuple((node, error.why or error.what) for node, error in sorted(self._hosts.silent.items()))
+
     async def stacks(self) -> tuple[StackSummary, ...]:
         """Declared ones, and those that only run."""
         declared = [await self._stacks.get(name) for name in await self.stack_names()]

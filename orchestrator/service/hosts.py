@@ -30,6 +30,8 @@ class Hosts:
     def __init__(self, nodes: tuple[Node, ...], connect: Connect, registry: Nodes | None) -> None:
         self.nodes: dict[NodeName, Node] = {node.name: node for node in nodes}
         self._connect, self._registry = connect, registry
+        self.silent: dict[NodeName, EngineError] = {}
+        """Those that gave no answer when all were asked last, and why."""
 
     @cached_property
     def engines(self) -> dict[NodeName, Engine]:
@@ -41,8 +43,8 @@ class Hosts:
         """The answers of all nodes, and the errors of those that gave none within ANSWER_WITHIN_S."""
         answers = await asyncio.gather(*(self._asked(engine, question) for engine in self.engines.values()))
         by_node = dict(zip(self.engines, answers, strict=True))
-        silent = {node: answer for node, answer in by_node.items() if isinstance(answer, EngineError)}
-        return {n: a for n, a in by_node.items() if not isinstance(a, EngineError)}, silent
+        self.silent = {node: answer for node, answer in by_node.items() if isinstance(answer, EngineError)}
+        return {n: a for n, a in by_node.items() if not isinstance(a, EngineError)}, self.silent
 
     async def _asked(self, engine: Engine, question: Callable[[Engine], Awaitable[T]]) -> T | EngineError:
         try:

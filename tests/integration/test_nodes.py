@@ -142,6 +142,19 @@ def test_data_are_waited_for_and_never_replaced_by_an_empty_volume(three: Lab, o
     assert webs(engines) == ALL_RUN
 
 
+def test_who_looks_while_a_node_is_silent_is_told_what_is_not_seen(three: Lab, orch: Orch, engines: Engines) -> None:
+    orch.stack(STACK)
+    orch("up", "-f", "stack.yml")
+    lost = next(box for box in engines.boxes("m") if box.name == "m-web-1").node
+    three.kill(lost)
+
+    warning = f'warning: node "{lost}" does not answer, and what is on it is not seen: connection refused\n'
+    for look in (("ps", "-p", "m"), ("ls",), ("logs", "-p", "m")):
+        assert warning in orch(*look).err
+    assert "m-web-1" not in orch("ps", "-p", "m").out
+    assert warning in orch("exec", "-p", "m", "-T", "web.1", "true", code=1).err
+
+
 def test_node_ls_says_how_each_node_is(three: Lab, orch: Orch) -> None:
     three.kill("n3")
 

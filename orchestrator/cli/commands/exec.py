@@ -51,6 +51,7 @@ def command(
     The exit code is the command's own. On a terminal it gets a terminal, elsewhere its input and output are piped.
     """
     from orchestrator.cli import selection, session, terminal
+    from orchestrator.errors import NoSuchThing
     from orchestrator.model.names import SlotNumber
 
     with_tty = not no_tty and sys.stdin.isatty() and sys.stdout.isatty()
@@ -59,7 +60,11 @@ def command(
 
     async def work(control: Control) -> int:
         stack = await selection.stack_name(control, project)
-        engine, container = await control.locate(stack, name, wanted)
+        try:
+            engine, container = await control.locate(stack, name, wanted)
+        except NoSuchThing:
+            selection.tell_silent(control)
+            raise
         opened = await engine.open_exec(
             container.id,
             words,

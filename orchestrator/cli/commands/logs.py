@@ -70,7 +70,9 @@ def command(
 
     async def work(control: Control) -> None:
         stack = await selection.stack_name(control, project)
-        known = selection.chosen(await control.containers(stack), words, stack)
+        found = await control.containers(stack)
+        selection.tell_silent(control)
+        known = selection.chosen(found, words, stack)
         prefix = Prefix(known, plain=plain)
         async for tagged in control.logs(
             stack, words, follow=follow, tail=None if tail < 0 else tail, since=since, until=until

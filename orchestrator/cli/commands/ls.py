@@ -23,10 +23,12 @@ COLUMNS = ("NAME", "STATUS", "REVISION", "NODES", "CONFIG FILES")
 @click.option("-q", "--quiet", is_flag=True, help="only names")
 def command(form: str, quiet: bool) -> None:
     """List all stacks."""
-    from orchestrator.cli import output, session
+    from orchestrator.cli import output, selection, session
 
     async def work(control: Control) -> tuple[StackSummary, ...]:
-        return await control.stacks()
+        found = await control.stacks()
+        selection.tell_silent(control)
+        return found
 
     stacks = session.run(work)
     if quiet:

@@ -50,7 +50,9 @@ def command(
 
     async def work(control: Control) -> tuple[Container, ...]:
         stack = await selection.stack_name(control, project)
-        return selection.chosen(await control.containers(stack), services, stack)
+        found = await control.containers(stack)
+        selection.tell_silent(control)
+        return selection.chosen(found, services, stack)
 
     there = session.run(work)
     kept = [each for each in there if (each.state in states if states else everything or each.is_running)]
