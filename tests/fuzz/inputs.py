@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -91,22 +92,46 @@ def stacks(draw: st.DrawFn) -> bytes:
 
 
 def damaged(rng: random.Random, content: bytes) -> bytes:
-    """One to four wounds: a token put in, a piece cut out, doubled, or moved, a byte changed."""
+    """One to four wounds: a word or a line in place of another, a token put in, a piece cut out or moved, a byte."""
     found = bytearray(content)
-    for _ in range(rng.randint(1, 4)):
-        start = rng.randrange(len(found) + 1)
-        piece = found[start : start + rng.randint(1, 40)]
-        match rng.randrange(6):
-            case 0 | 1 | 2:
-                found[start:start] = rng.choice(TOKENS)
-            case 3:
-                del found[start : start + len(piece)]
-            case 4:
-                place = rng.randrange(len(found) + 1)
-                found[place:place] = piece
-            case _:
-                found[start : start + 1] = bytes([rng.randrange(256)])
+    for _ in range(rng.choice((1, 1, 1, 2, 4))):
+        WOUNDS[rng.randrange(len(WOUNDS))](rng, found)
     return bytes(found)
+
+
+def _swap_words(rng: random.Random, found: bytearray) -> None:
+    words = [match.span() for match in re.finditer(rb"[\w./-]+", found)]
+    if words:
+        (start, end), (other, last) = rng.choice(words), rng.choice(words)
+        found[start:end] = found[other:last] if rng.random() < 0.6 else rng.choice(TEXTS).encode()
+
+
+def _swap_lines(rng: random.Random, found: bytearray) -> None:
+    lines = found.splitlines(keepends=True)
+    if lines:
+        lines[rng.randrange(len(lines))] = rng.choice((b"", rng.choice(lines)))
+        found[:] = b"".join(lines)
+
+
+def _put_in(rng: random.Random, found: bytearray) -> None:
+    place = rng.randrange(len(found) + 1)
+    found[place:place] = rng.choice(TOKENS)
+
+
+def _move(rng: random.Random, found: bytearray) -> None:
+    start, place = rng.randrange(len(found) + 1), rng.randrange(len(found) + 1)
+    piece = found[start : start + rng.randint(1, 40)]
+    if rng.random() < 0.5:
+        del found[start : start + len(piece)]
+    found[place:place] = piece
+
+
+def _change_byte(rng: random.Random, found: bytearray) -> None:
+    start = rng.randrange(len(found) + 1)
+    found[start : start + 1] = bytes([rng.randrange(256)])
+
+
+WOUNDS = (_swap_words, _swap_words, _swap_words, _swap_lines, _swap_lines, _put_in, _move, _change_byte)
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,8 +41,10 @@ INPUT_CPU_S = 5.0
 """CPU time that an input of the crowd may take; the usual one takes 3 ms."""
 BOMB_CPU_S, BOMB_MB = 10.0, 400
 """What a bomb may cost; the whole of it is read before it is refused, or 16 MiB of it."""
-MEMORY_MB = 300
+MEMORY_MB = 200
 """Peak of the whole run, Hypothesis and the corpus included."""
+CHUNK = 2000
+"""Hypothesis remembers every input of a run."""
 
 
 class Hang(BaseException):
@@ -133,18 +135,22 @@ def crowd(fuzz: Fuzz, inputs: int, seed: int) -> None:
     """Half of the inputs made from the tables, half of them damaged stacks of the corpus, where there is one."""
     found = cases(fuzz.folder)
     made = inputs // 2 if found else inputs
+    for start in range(0, made, CHUNK):
+        _made(fuzz, min(CHUNK, made - start), seed * 1000 + start // CHUNK)
+    rng = random.Random(seed)
+    for number in range(inputs - made):
+        fuzz.damage(found[number % len(found)], rng, f"damage {number} by seed {seed}")
 
+
+def _made(fuzz: Fuzz, inputs: int, seed: int) -> None:
     @seeded(seed)
-    @settings(max_examples=made, deadline=None, database=None, phases=[Phase.generate],
+    @settings(max_examples=inputs, deadline=None, database=None, phases=[Phase.generate],
               suppress_health_check=list(HealthCheck))  # fmt: skip
     @given(content=stacks())
     def each(content: bytes) -> None:
         fuzz.text(content, f"made by seed {seed}")
 
     each()
-    rng = random.Random(seed)
-    for number in range(inputs - made):
-        fuzz.damage(found[number % len(found)], rng, f"damage {number} by seed {seed}")
 
 
 def bomb(name: str) -> tuple[bool, str]:
