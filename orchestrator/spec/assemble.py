@@ -130,6 +130,9 @@ class Assembler:
             return layer
         if not isinstance(entries, Seq):
             raise BadValue("include must be a list", where=str(at), fix="write - in front of the file")
+        errors: list[SpecError] = []
+        validate.check(entries, PROJECT.child("include"), "include", at, errors)
+        raise_all(errors)
         for entry, place in entries.entries():
             included = self._include(entry, place, file)
             merge.reset(included, layer)

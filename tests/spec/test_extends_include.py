@@ -84,3 +84,9 @@ def test_remote_sources_are_refused_by_name(folder: Any) -> None:
     folder.write("include:\n  - oci://host/app\n")
 
     assert folder.refuse().startswith('compose.yaml:2:5: orch does not fetch "oci://host/app"')
+
+
+def test_an_include_of_the_wrong_shape_is_refused_before_it_is_followed(folder: Any) -> None:
+    folder.write("include: [{path: a.yml, project_directory: 08}]\nservices: {}\n")
+
+    assert "include[0].project_directory must be a text" in folder.refuse()
