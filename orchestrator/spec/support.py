@@ -42,7 +42,7 @@ REFUSED: dict[str, str] = {
     "services.deploy.update_config.max_failure_ratio": "an update that fails stops where it is",
     "services.deploy.update_config.monitor": "a slot counts as updated once it runs, or is healthy",
     "services.models": "orch does not run language models",
-    "services.pre_start": "hooks are not run yet",
+    "services.pre_start": "containers that run before a service are not there yet",
     "services.provider": "orch hands no service to other programs",
     "secrets.driver": "secrets are kept by orch, there are no drivers",
     "secrets.driver_opts": "secrets are kept by orch, there are no drivers",

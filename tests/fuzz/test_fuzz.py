@@ -9,7 +9,7 @@ import pytest
 from tests.fuzz.inputs import BOMBS
 from tests.fuzz.run import Fuzz, bomb, crowd
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def test_two_thousand_inputs_are_taken_or_refused(tmp_path: Path) -> None:
