@@ -25,8 +25,9 @@ from orchestrator.model.plan import (
     Severity,
     StartContainer,
 )
-from orchestrator.model.spec import Intent
+from orchestrator.model.spec import Incarnation, Intent
 from orchestrator.planner import plan, statuses
+from orchestrator.planner.classify import incarnation
 from orchestrator.reconciler.clock import monotonic_s
 from orchestrator.reconciler.events import Emit, Noticed, StatusChanged
 from orchestrator.reconciler.executor import Executor
@@ -80,6 +81,7 @@ class Loop:
         self._told: tuple[object, ...] = ()
         self._seen: dict[NodeName, NodeStatus] = {}
         self._last_start_s = 0.0
+        self._runs: set[Incarnation] | None = None
         self.settle_s = SETTLE_S
         self.blocked: tuple[Blocked, ...] = ()
         """What the last plan could not do."""
@@ -104,6 +106,7 @@ class Loop:
         """One plan, begun; returns when it is time for the next."""
         self._wake.clear()
         began_s, cluster, now = monotonic_s(), self._observer.state(), self._observer.moment()
+        self._note_starts(cluster)
         decided = plan(self.intent, cluster, now=now)
         self.blocked = decided.blocked
         self._begin(decided)
@@ -117,6 +120,13 @@ class Loop:
         await self._sleep(decided, now)
         await asyncio.sleep(min(took_s, REST_MOST_S) if took_s > REST_FROM_S else 0)
         return None
+
+    def _note_starts(self, cluster: ClusterState) -> None:
+        """Those by an engine's restart policy count, too: what ends at once again and again never settles."""
+        runs = {incarnation(c) for c in cluster.containers if c.is_running}
+        if self._runs is not None and runs - self._runs:
+            self._last_start_s = monotonic_s()
+        self._runs = runs
 
     def _begin(self, decided: Plan) -> None:
         self._due = {_subject(op): type(op) for op in decided.operations}

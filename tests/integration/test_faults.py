@@ -275,6 +275,17 @@ def test_a_container_that_exits_at_once_shows_its_code_its_last_lines_and_who_wa
 
 
 @pytest.mark.usefixtures("one")
+def test_a_container_that_the_engine_restarts_in_vain_has_failed(orch: Orch) -> None:
+    orch.stack(
+        f"name: s\nservices:\n  web: {{image: {BUSYBOX}, command: [sh, -c, 'echo oops; exit 3'], restart: always}}\n"
+    )
+
+    said = orch("up", "-f", "stack.yml", code=1).err
+    assert re.search(r"web\.1 on n1: keeps crashing: exit code 3, restarted \d times\n", said)
+    assert "  last lines of web.1:\n  | oops\n" in said
+
+
+@pytest.mark.usefixtures("one")
 def test_an_unhealthy_dependency_is_told_with_what_its_check_said(orch: Orch, engines: Engines) -> None:
     orch.stack(
         "name: s\nservices:\n"
