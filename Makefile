@@ -1,6 +1,7 @@
 # make demo    a Compose file on three Docker hosts, all of them on this machine
 # make test    everything that CI runs; sets up what it needs
 # make check   the quick checks, without engines
+# make fuzz    60,000 odd inputs through the loader and the translation
 # make clean   takes the demo's cluster down and removes what the checks left
 
 PY := .venv/bin/python
@@ -29,7 +30,6 @@ format:
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# 60,000 inputs through the loader and the translation: no traceback, no hang, bounded memory; about four minutes
 fuzz: .venv/made
 	$(PY) tests/fuzz/run.py
 
