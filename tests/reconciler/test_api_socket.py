@@ -26,6 +26,7 @@ async def test_a_service_that_may_use_the_engine_gets_the_credentials(
     assert files["shop-db-1"] == {}
 
 
+@pytest.mark.filterwarnings("ignore:docker-credential")
 async def test_credentials_that_can_not_be_read_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     (tmp_path / "config.json").write_text('{"credHelpers": {"r.example": "nobody-has-this"}}')
