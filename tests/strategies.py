@@ -57,6 +57,7 @@ from orchestrator.model.spec import (
     VolumeSpec,
 )
 from orchestrator.planner import network_hash, service_hash, volume_hash
+from orchestrator.planner.groups import borrowed
 from orchestrator.planner.ports import wanted_ports
 
 NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
@@ -166,10 +167,12 @@ def clusters(draw: st.DrawFn, stack: StackSpec, all_ready: bool = False) -> Clus
     """What may be found: nothing, all that is wanted, or anything in between, of any age."""
     hosts = draw(nodes(all_ready))
     names = [node.name for node in hosts]
-    containers = tuple(draw(_containers(stack, names)))
-    there = draw(st.sets(st.tuples(st.sampled_from(names), st.sampled_from(sorted(VOLUMES)))))
+    containers = tuple(draw(st.one_of(_containers(stack, names), _yesterday(stack, names))))
+    engine_names = sorted(volume.name for volume in VOLUMES.values())
+    there = draw(st.sets(st.tuples(st.sampled_from(names), st.sampled_from(engine_names))))
     held = {(c.node, v.name) for c in containers for v in c.volumes if v.name.startswith("shop_")}
-    volumes = sorted({(node, VOLUMES[key].name) for node, key in there} | held)
+    volumes = sorted(there | held)
+    lost = draw(st.sets(st.sampled_from(sorted(there)))) - held if there and draw(_rarely) else set()
     joined = {(c.node, name) for c in containers for name in c.networks}
     some = draw(st.sets(st.tuples(st.sampled_from(names), st.sampled_from(sorted(NETWORKS)))))
     changed = draw(st.sets(st.sampled_from(sorted(NETWORKS)))) if draw(_rarely) else set()
@@ -178,7 +181,7 @@ def clusters(draw: st.DrawFn, stack: StackSpec, all_ready: bool = False) -> Clus
         nodes=hosts,
         containers=containers,
         networks=tuple(_network(node, name, changed) for node, name in ours),
-        volumes=tuple(_volume(node, name) for node, name in volumes),
+        volumes=tuple(_volume(node, name) for node, name in volumes if (node, name) not in lost),
         images=tuple(draw(_images(stack, names, containers))),
         homes={name: node for node, name in reversed(volumes)},
         held_ports={names[-1]: (HeldPort(port=80),)} if draw(_rarely) else {},
@@ -196,6 +199,43 @@ def _containers(draw: st.DrawFn, stack: StackSpec, names: Sequence[NodeName]) ->
                 if all((c.node, c.name) != (container.node, container.name) for c in made):
                     made.append(container)
     return made
+
+
+@st.composite
+def _yesterday(draw: st.DrawFn, stack: StackSpec, names: Sequence[NodeName]) -> list[Container]:
+    """All that was wanted runs, on one node, and some of the services have changed since."""
+    node, changed = draw(st.sampled_from(names)), draw(st.sets(st.sampled_from(sorted(stack.services))))
+    return [
+        _serving(stack, spec, SlotNumber(slot), node, OLD if name in changed else service_hash(stack, spec))
+        for name, spec in stack.services.items()
+        for slot in range(1, (spec.replicas if spec.mode is Mode.REPLICATED else 1) + 1)
+    ]
+
+
+def _serving(stack: StackSpec, spec: ServiceSpec, slot: SlotNumber, node: NodeName, config: Digest) -> Container:
+    id, networks = f"{spec.name}{slot}-0", frozenset(NETWORKS[join.network].name for join in spec.networks)
+    lenders = frozenset(f"{name}1-0" for name in borrowed(spec))
+    return Container(
+        id=ContainerId(id),
+        name=spec.container_name or container_name(stack.name, spec.name, slot),
+        node=node,
+        stack=stack.name,
+        service=spec.name,
+        slot=slot,
+        state=ContainerState.RUNNING,
+        config=config,
+        image=spec.image,
+        image_id=f"sha256:{spec.image}",
+        health=Health.HEALTHY if spec.healthcheck else Health.NONE,
+        created_at=NOW - timedelta(minutes=60),
+        started_at=NOW - timedelta(minutes=50),
+        started_mark=f"{id}@10:00",
+        networks=networks,
+        network_ids={name: f"{node}/{name}" for name in networks},
+        volumes=tuple(_held(spec, id)),
+        ports=tuple(wanted_ports(spec, slot)),
+        borrows=lenders,
+    )
 
 
 @st.composite

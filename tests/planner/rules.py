@@ -149,8 +149,8 @@ def data_is_safe(game: Game, operation: AnyOperation) -> Iterator[str]:
     if isinstance(operation, CreateVolume):
         users = [s for s in game.intent.stack.services.values() if any(m.source == operation.key for m in s.mounts)]
         home = game.cluster.homes.get(operation.name)
-        if home and home != operation.node and all(s.mode is Mode.REPLICATED for s in users):
-            yield f"its data is on {home}"
+        if home and (home == operation.node or all(s.mode is Mode.REPLICATED for s in users)):
+            yield f"its data is on {home}, or was there"
     if isinstance(operation, RemoveContainer) and operation.volumes and not game.intent.remove_volumes:
         yield "nobody asked for its volumes"
 
