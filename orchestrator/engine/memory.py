@@ -177,6 +177,7 @@ class MemoryEngine(MemoryHost):
         await self._enter("create_network", network.name)
         if network.name in self._networks:
             return
+        translate.network_body(network, labels, self.known_facts.api_version)
         made = Network(
             id=self._id(network.name),
             name=network.name,

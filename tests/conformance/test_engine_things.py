@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from orchestrator.engine.protocol import UploadedFile
-from orchestrator.errors import Conflict, NotFound, Refused
+from orchestrator.errors import Conflict, NotFound, Refused, TooOld
 from orchestrator.model.names import Digest
 from orchestrator.model.options import HostOptions
-from orchestrator.model.spec import Build, FileGrant, Mount, MountType
+from orchestrator.model.spec import Build, FileGrant, Mount, MountType, NetworkSpec
 
 Case = Any
 
@@ -54,6 +54,13 @@ async def test_a_network_is_removed_once_it_is_empty(case: Case) -> None:
     await case.engine.remove_network(name)
     await case.engine.remove_network(name)
     assert name not in {n.name for n in await case.engine.networks()}
+
+
+async def test_a_network_without_ipv4_is_refused_by_an_engine_that_does_not_know_it(case: Case) -> None:
+    network = NetworkSpec(key="six", name=f"{case.stack}_six", enable_ipv4=False)
+
+    with pytest.raises(TooOld, match='network "six" has "enable_ipv4: false"'):
+        await case.engine.create_network(network, {})
 
 
 async def test_an_older_engine_creates_on_one_network_and_takes_the_others_after(case: Case) -> None:
