@@ -145,6 +145,7 @@ def _within(scope: Scope, work: Callable[[], T]) -> T:
         result = work()
     finally:
         current_scope.reset(token)
+        scope.finish()
     if scope.has_ended:  # what looks like an end may be our own shutting down
         raise Abandoned
     return result

@@ -32,6 +32,16 @@ class Scope:
                 raise Abandoned
             self._sockets.add(sock)
 
+    def release(self, sock: socket.socket) -> None:
+        """Another call uses `sock` now: the end of this one is nothing to it."""
+        with self._lock:
+            self._sockets.discard(sock)
+
+    def finish(self) -> None:
+        """The call has come to its own end: its sockets are back in the pool, or another call's already."""
+        with self._lock:
+            self._sockets.clear()
+
     def end(self) -> None:
         """Wakes whoever is blocked on one of the sockets, and lets no other be used."""
         with self._lock:

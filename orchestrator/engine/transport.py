@@ -22,7 +22,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from orchestrator.engine.calls import THREADS
 from orchestrator.engine.endpoint import Endpoint
-from orchestrator.engine.scope import current_scope
+from orchestrator.engine.scope import Scope, current_scope
 from orchestrator.errors import Refused
 
 CONNECT_S = 10.0
@@ -40,6 +40,8 @@ class _Scoped:
     """Registers the socket with the call under way, also one that is used again."""
 
     sock: socket.socket | None
+    _scope: Scope | None = None
+    """That of the call that used it last, which may go on with another connection."""
 
     def putrequest(self, *args: Any, **kwargs: Any) -> None:
         scope = current_scope.get()
@@ -48,7 +50,10 @@ class _Scoped:
                 self.connect()  # type: ignore[attr-defined]
             assert self.sock is not None, "a connection that has connected has a socket"
             self.sock.settimeout(scope.timeout_s)
+            if self._scope is not None:
+                self._scope.release(self.sock)
             scope.use(self.sock)
+            self._scope = scope
         super().putrequest(*args, **kwargs)  # type: ignore[misc]
 
 

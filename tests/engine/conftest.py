@@ -48,6 +48,16 @@ class Counterfeit:
     def send(self, path: str, answer: bytes) -> None:
         self._answers[path] = lambda connection: connection.sendall(answer)
 
+    def later(self, path: str, body: Any, *, after_s: float) -> None:
+        self.say(path, body)
+        answer = self._answers[path]
+
+        def late(connection: socket.socket) -> None:
+            time.sleep(after_s)
+            answer(connection)
+
+        self._answers[path] = late
+
     def hang(self, path: str) -> None:
         self._answers[path] = lambda _: None
 

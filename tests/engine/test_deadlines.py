@@ -142,6 +142,25 @@ async def test_close_ends_what_is_under_way(counterfeit: Any) -> None:
             await asyncio.wait_for(waiting, 1)
 
 
+async def test_the_end_of_a_stream_takes_no_connection_from_another_call(counterfeit: Any) -> None:
+    """Its connection is back in the pool as soon as the engine has said all, and another call's by then."""
+    frame = b"\x01\0\0\0\0\0\0\x06hello\n"
+    counterfeit.say("/containers/abc/json", inspected("abc"))
+    counterfeit.chunks("/containers/abc/logs", frame, ends=True)
+    engine = connect(NODE, counterfeit.endpoint)
+    lines = engine.logs(ContainerId("abc"))
+    assert (await anext(lines)).text == "hello"
+    await asyncio.sleep(0.1)
+    counterfeit.later("/networks", [], after_s=0.3)
+    listing = asyncio.create_task(engine.networks())
+    await asyncio.sleep(0.1)
+    await lines.aclose()
+
+    assert await listing == ()
+    assert counterfeit.connections == 1
+    await engine.close()
+
+
 async def test_a_broken_event_stream_is_unreachable(counterfeit: Any) -> None:
     event = {
         "Type": "container",
