@@ -61,6 +61,9 @@ def _base(layer: Layer, name: str, service: Map, chain: tuple[Any, ...], done: d
             where=str(at),
             fix=f"it has {', '.join(sorted(holder.services)) or 'no services'}",
         )
+    if not isinstance(holder.services[wanted], Map | None):
+        what = f'service "{name}" extends "{wanted}", which is no mapping in {holder.file}'
+        raise BadValue(what, where=str(at))
     return _extended(holder, wanted, chain, done)
 
 

@@ -49,7 +49,13 @@ def merge_maps(base: Map, over: Map, shape: Shape, path: str = "") -> Map:
     return base
 
 
+COLLECTIONS = frozenset((Rule.VARIABLES, Rule.LABELS, Rule.DEPENDENCIES, Rule.ATTACHMENTS, Rule.MODELS, Rule.HOSTS))
+"""What is a list or a mapping in every file."""
+
+
 def _merged(base: Any, over: Any, shape: Shape, where: Where) -> Any:
+    if shape.rule in COLLECTIONS and not all(isinstance(value, Map | Seq | None) for value in (base, over)):
+        raise where.clash()
     if rule := RULES.get(shape.rule):
         return rule(base, over, shape, where)
     return _by_type(base, over, shape, where)

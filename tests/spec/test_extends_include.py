@@ -90,3 +90,9 @@ def test_an_include_of_the_wrong_shape_is_refused_before_it_is_followed(folder: 
     folder.write("include: [{path: a.yml, project_directory: 08}]\nservices: {}\n")
 
     assert "include[0].project_directory must be a text" in folder.refuse()
+
+
+def test_what_is_no_mapping_can_not_be_extended(folder: Any) -> None:
+    folder.write("services:\n  a: {extends: {file: b.yml, service: x}}\n", b_yml="services:\n  x: a text\n")
+
+    assert folder.refuse() == 'compose.yaml:2:7: service "a" extends "x", which is no mapping in b.yml'

@@ -83,3 +83,14 @@ def test_documents_of_one_file_merge_like_files(folder: Any) -> None:
     folder.write("services: {a: {image: i, user: x}}\n---\nservices: {a: {user: y}}\n")
 
     assert folder.compose()["services"]["a"]["user"] == "y"
+
+
+@pytest.mark.parametrize("key", ["environment", "labels", "sysctls", "depends_on", "networks", "extra_hosts"])
+@pytest.mark.parametrize(("first", "second"), [("[a]", "a text"), ("3", "{a: b}"), ("{a: b}", "true")])
+def test_a_list_or_a_mapping_does_not_merge_with_a_text(folder: Any, key: str, first: str, second: str) -> None:
+    folder.write(
+        f"services:\n  a:\n    image: i\n    {key}: {first}\n",
+        over_yml=f"services:\n  a:\n    {key}: {second}\n",
+    )
+
+    assert key in folder.refuse(files=("compose.yaml", "over.yml"))
