@@ -78,11 +78,15 @@ def json(value: Any) -> None:  # Any: whatever msgspec can write
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Plain columns under their names, each as wide as its longest cell, the last one free."""
+    for number, text in enumerate(aligned(columns, rows)):
+        line(styled(text, BOLD) if number == 0 else text)
+
+
+def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table, its head first."""
     cells = [tuple(columns), *rows]
     widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
-    for number, row in enumerate(cells):
-        text = GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        line(styled(text, BOLD) if number == 0 else text)
+    return [GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
 
 
 def listing(form: str, columns: Sequence[str], rows: Sequence[Sequence[str]], values: Sequence[Any]) -> None:

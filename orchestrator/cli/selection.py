@@ -6,21 +6,18 @@ The files decide (`-f`, COMPOSE_FILE, or those of the folder), else `-p`, else t
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli import output
-from orchestrator.errors import FileMissing, NoSuchThing
+from orchestrator.errors import NoSuchThing
 from orchestrator.model.names import ServiceName, SlotNumber, StackName
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from orchestrator.cli.options import Project
     from orchestrator.model.cluster import Container
     from orchestrator.service.control import Control
-    from orchestrator.spec import Loaded, Request
+    from orchestrator.spec import Loaded, Read, Request
 
 
 def request(project: Project, profiles: Iterable[str] = ()) -> Request:
@@ -52,15 +49,46 @@ def load(project: Project, services: Iterable[str] = (), *, everything: bool = F
     loaded = spec.load(request(project, ["*"] if everything else ()))
     if any(name not in loaded.stack.services for name in services):
         loaded = spec.load(request(project, _profiles_of(project, services)))
-    for text in loaded.warnings:
-        output.warning(text)
+    _warn(loaded.warnings)
     return loaded
+
+
+def read(project: Project, services: Sequence[str] = (), *, everything: bool = False) -> Read:
+    """The canonical project of the files, also what orch can't run, with only `services` and what they depend on.
+
+    raises SpecError, NoSuchThing; else as `load`
+    """
+    from orchestrator import spec
+
+    read = spec.read(request(project, ["*"] if everything else ()))
+    if any(name not in read.services for name in services):
+        read = spec.read(request(project, _profiles_of(project, services)))
+    _warn(read.warnings)
+    if not services:
+        return read
+    return read.only(with_dependencies(read.services, services, read.name))
+
+
+def with_dependencies(known: Mapping[str, Any], words: Sequence[str], stack: str) -> dict[str, Any]:
+    """Of the services `known` those that `words` name and those that they need; raises NoSuchThing"""
+    wanted, waiting = set[str](), list[str](check_services(words, known, StackName(stack)))
+    while waiting:
+        name = waiting.pop()
+        if name in known and name not in wanted:
+            wanted.add(name)
+            waiting.extend(known[name].get("depends_on", {}))
+    return {name: service for name, service in known.items() if name in wanted}
+
+
+def _warn(texts: Iterable[str]) -> None:
+    for text in texts:
+        output.warning(text)
 
 
 def _profiles_of(project: Project, services: Iterable[str]) -> list[str]:
     from orchestrator import spec
 
-    known = spec.load(request(project, ["*"])).project.get("services", {})
+    known = spec.read(request(project, ["*"])).services
     enabled = os.environ.get("COMPOSE_PROFILES", "").split(",") if not project.profiles else []
     wanted = [name for service in services for name in known.get(service, {}).get("profiles", ())]
     return [*filter(None, (name.strip() for name in enabled)), *wanted]
@@ -76,39 +104,13 @@ async def stack_name(control: Control, project: Project) -> StackName:
     raise _undecided(names)
 
 
-_NAME_LINE = re.compile(rb"^name[ \t]*:[ \t]*(.*?)[ \t]*(?:#.*)?$", re.MULTILINE)
-_PLAIN_NAME = re.compile(rb"""(["']?)([a-z0-9][a-z0-9_-]*)\1""")
-
-
 def declared_name(project: Project) -> str:
-    """The name that options, variables or files give, or "" when there are none of them. raises SpecError
-
-    A plain `name:` is read without the loader, so that a verb which only needs the name does not pay for all phases.
-    """
+    """The name that options, variables or files give, or "" when there are none of them. raises SpecError"""
     if name := project.name or os.environ.get("COMPOSE_PROJECT_NAME", ""):
         return name
-    from orchestrator.spec import project as files
-
-    try:
-        found = files.find(request(project), lambda text: None)
-    except FileMissing:
-        if project.files:
-            raise
-        return ""
-    return found.name or _written_name(project, found.files) or found.fallback
-
-
-def _written_name(project: Project, paths: Iterable[Path]) -> str:
     from orchestrator import spec
 
-    try:
-        written = [match for path in paths if str(path) != "-" for match in _NAME_LINE.findall(path.read_bytes())]
-    except OSError:
-        return spec.load(request(project)).stack.name  # it says what is wrong with the file
-    if not written:
-        return ""
-    plain = _PLAIN_NAME.fullmatch(written[-1])
-    return plain[2].decode() if plain else spec.load(request(project)).stack.name
+    return spec.project_name(request(project))
 
 
 def _undecided(names: Sequence[StackName]) -> NoSuchThing:

@@ -12,6 +12,7 @@ from typing import Any
 
 from orchestrator.errors import BadValue, BadYaml, SeveralErrors, SpecError, UnsupportedKey
 from orchestrator.spec import canonical, consistency, extends, merge, normalise, paths, source, unique, validate
+from orchestrator.spec import files as disk
 from orchestrator.spec.interpolate import Warn, interpolated
 from orchestrator.spec.project import read_env_files, shown
 from orchestrator.spec.schema import PROJECT
@@ -29,11 +30,22 @@ def raise_all(errors: list[SpecError]) -> None:
 
 
 class Assembler:
-    """Loads files below one environment; `include` makes further ones with their own."""
+    """Loads files below one environment; `include` makes further ones with their own.
+
+    as_written: variables stay, and so do short forms that can't be read for that.
+    """
 
     def __init__(
-        self, env: Mapping[str, str], directory: str, cwd: str, warn: Warn, included: tuple[str, ...] = ()
+        self,
+        env: Mapping[str, str],
+        directory: str,
+        cwd: str,
+        warn: Warn,
+        included: tuple[str, ...] = (),
+        *,
+        as_written: bool = False,
     ) -> None:
+        self._as_written = as_written
         self._env, self._directory, self._cwd, self._warn = env, directory, cwd, warn
         self._included = included
         self._home = env.get("HOME", "")
@@ -48,9 +60,11 @@ class Assembler:
         if not tree and not self._included:
             raise BadYaml("the stack file is empty", where=shown(str(files[0]), self._cwd), fix="add services")
         normalise.set_defaults(tree)
-        raise_all(list(consistency.check_values(tree)))
+        if not self._as_written:
+            raise_all(list(consistency.check_values(tree)))
         paths.resolve(tree, paths.Folder(self._directory, self._home))
-        normalise.resolve_variables(tree, self._env.get)
+        if not self._as_written:
+            normalise.resolve_variables(tree, self._env.get)
         return tree
 
     def documents(self, file: Path, where: str = "") -> list[Any]:
@@ -58,14 +72,15 @@ class Assembler:
         name = str(file)
         if name not in self._documents:
             label = shown(name, self._cwd)
-            self._documents[name] = source.documents(source.read(file, label, where), label)
+            self._documents[name] = source.documents(disk.read(file, label, where), label)
         return self._documents[name]
 
     def _interpolated(self, document: Any, file: Path) -> Map:
         if not isinstance(document, Map):
             raise BadYaml("a stack file is a mapping", where=shown(str(file), self._cwd), fix="begin with services:")
         errors: list[SpecError] = []
-        tree = interpolated(document, PROJECT, self._env.get, self._warn, errors)
+        lookup = None if self._as_written else self._env.get
+        tree = interpolated(document, PROJECT, lookup, self._warn, errors)
         raise_all(errors)
         assert isinstance(tree, Map), "a mapping stays one"
         return tree
@@ -75,16 +90,19 @@ class Assembler:
         layer = self._with_includes(layer, file)
         self._extend(layer, file)
         merge.reset(tree, layer)
+        subnets = _subnets(tree)
         tree = merge.merge_maps(tree, merge.stripped(layer), PROJECT)
-        unique.unique(tree, PROJECT)
+        for name, subnet in sorted(subnets - _subnets(tree)):
+            self._warn(f'{layer.at}: network "{name}" loses its pool {subnet}, as in Docker Compose: name it here, too')
+        unique.unique(tree, PROJECT, lenient=self._as_written)
         errors: list[SpecError] = []
         validate.check(tree, PROJECT, "", tree.at, errors)
         raise_all(errors)
         if tree.pop("version", None) is not None:
             self._warn(f"{tree.place('version')}: `version` is obsolete and has no effect")
-        canonical.canonical(tree, PROJECT, errors)
+        canonical.canonical(tree, PROJECT, errors, lenient=self._as_written)
         raise_all(errors)
-        unique.unique(tree, PROJECT)
+        unique.unique(tree, PROJECT, lenient=self._as_written)
         return tree
 
     def _extend(self, layer: Map, file: Path) -> None:
@@ -116,7 +134,7 @@ class Assembler:
             raise BadValue("the file has no services", where=shown(str(file), self._cwd))
         errors: list[SpecError] = []
         folder = paths.Folder(str(file.parent), self._home)
-        canonical.canonical(services, PROJECT.child("services"), errors)
+        canonical.canonical(services, PROJECT.child("services"), errors, lenient=self._as_written)
         raise_all(errors)
         for service in paths.maps(services):
             paths.resolve_service(service, folder)
@@ -134,6 +152,8 @@ class Assembler:
         validate.check(entries, PROJECT.child("include"), "include", at, errors)
         raise_all(errors)
         for entry, place in entries.entries():
+            if entry is None:
+                continue
             included = self._include(entry, place, file)
             merge.reset(included, layer)
             layer = merge.merge_maps(included, layer, PROJECT)
@@ -153,7 +173,7 @@ class Assembler:
         directory = here.absolute(wanted["project_directory"]) if wanted.get("project_directory") else None
         directory = directory or str(files[0].parent)
         env = self._include_env(wanted, directory, here, at)
-        nested = Assembler(env, directory, self._cwd, self._warn, chain)
+        nested = Assembler(env, directory, self._cwd, self._warn, chain, as_written=self._as_written)
         for name in files:
             nested.documents(name, str(at))
         tree = nested.assemble(files)
@@ -168,6 +188,16 @@ class Assembler:
             default = os.path.join(directory, ".env")
             files = [default] if os.path.isfile(default) else []
         return {**read_env_files(files, self._env, self._cwd, self._warn, str(at)), **self._env}
+
+
+def _subnets(tree: Map) -> set[tuple[str, str]]:
+    """(network, subnet) of every pool."""
+    networks, found = tree.get("networks"), set[tuple[str, str]]()
+    for name, network in networks.items() if isinstance(networks, Map) else ():
+        ipam = network.get("ipam") if isinstance(network, Map) else None
+        for pool in paths.maps(ipam.get("config")) if isinstance(ipam, Map) else ():
+            found.add((name, str(pool.get("subnet", "without a subnet"))))
+    return found
 
 
 def _refuse_remote(name: str, where: str) -> None:

@@ -18,32 +18,37 @@ from orchestrator.spec.tree import At, Map, Seq
 Transformer = Callable[[Any, At], Any]
 
 
-def canonical(tree: Map, shape: Shape, errors: list[SpecError]) -> None:
-    """Give every entry below `tree` its long form; `tree` is changed."""
+def canonical(tree: Map, shape: Shape, errors: list[SpecError], *, lenient: bool = False) -> None:
+    """Give every entry below `tree` its long form; `tree` is changed.
+
+    lenient: what can't be read, for it holds a variable, stays.
+    """
     for key, value in tree.items():
         child = shape.child(key)
         if transformer := TRANSFORMERS.get(child.rule):
-            value = _transformed(transformer, value, tree.place(key), errors)
+            value = _transformed(transformer, value, tree.place(key), errors, lenient)
             tree[key] = value
         if isinstance(value, Map):
-            canonical(value, child, errors)
+            canonical(value, child, errors, lenient=lenient)
         elif isinstance(value, Seq) and child.items is not None and child.items.fields is not None:
             for item in value:
                 if isinstance(item, Map):
-                    canonical(item, child.items, errors)
+                    canonical(item, child.items, errors, lenient=lenient)
 
 
-def _transformed(transformer: Transformer, value: Any, at: At, errors: list[SpecError]) -> Any:
+def _transformed(transformer: Transformer, value: Any, at: At, errors: list[SpecError], lenient: bool) -> Any:
     try:
         return transformer(value, at)
     except _Bad as error:
-        errors.append(error.error)
+        if not (lenient and "$" in error.item):
+            errors.append(error.error)
         return value
 
 
 class _Bad(Exception):
     def __init__(self, item: Any, at: At, why: str) -> None:
         super().__init__(why)
+        self.item = text(item)
         self.error = BadValue(f'"{text(item)}" can\'t stand here', where=str(at), why=why)
 
 

@@ -123,7 +123,10 @@ class _Checker:
     def _references(self, name: str, service: Map) -> Iterator[SpecError]:
         for kind in ("networks", "models"):
             for key in service.get(kind) or ():
-                if key not in (self._project.get(kind) or ()):
+                if kind == "networks" and key.startswith("x-"):
+                    what = f'joins network "{key}", which Docker Compose takes for an extension'
+                    yield self._fail(name, what, service[kind].place(key), "give the network a name without x-")
+                elif key not in (self._project.get(kind) or ()):
                     what = f'uses {kind[:-1]} "{key}", which is not defined'
                     yield self._fail(name, what, service[kind].place(key), self._near(kind))
         for holder in (service, service.get("build") or Map()):

@@ -20,7 +20,8 @@ from orchestrator.model.spec import (
     StackSpec,
     VolumeSpec,
 )
-from orchestrator.spec import source, support
+from orchestrator.spec import files as disk
+from orchestrator.spec import support
 from orchestrator.spec.assemble import raise_all
 from orchestrator.spec.normalise import RESOURCES
 from orchestrator.spec.project import Project, shown
@@ -182,7 +183,7 @@ class _Files:
 
     def _file(self, kind: str, key: str, path: str, where: str) -> bytes:
         try:
-            return source.read(Path(path), shown(path, self._cwd), where)
+            return disk.read(Path(path), shown(path, self._cwd), where)
         except FileMissing as error:
             error.what = f'{kind} "{key}": {error.what}'
             raise

@@ -97,11 +97,18 @@ class _Parser:
             if not (character.isalnum() or character in "_.-[]" or character in _BLANKS):
                 raise self._fail(f'"{character}" can\'t stand in the name of a variable')
             end += 1
+        if end == len(self._text):
+            return self._bare_end(start, end)
         key = self._text[start:end].rstrip()
-        if any(character.isspace() for character in key) or not key:
+        if any(character.isspace() for character in key):
             raise self._fail(f'"{key}" is no name of a variable', "write KEY=value")
         self._position = end + 1
         return key, self._text[end : end + 1] not in ("", "\n")
+
+    def _bare_end(self, start: int, end: int) -> tuple[str, bool]:
+        """A bare KEY that no line end follows: as in Docker Compose, the value of a variable without a name."""
+        self._position = start
+        return "", end > start
 
     def _value(self) -> str:
         text = self._text

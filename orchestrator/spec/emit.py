@@ -37,20 +37,15 @@ def _fits_block(value: str) -> bool:
 _Dumper.add_representer(str, _text)
 
 
-def _loadable(value: Any, in_blkio: bool = False) -> Any:
-    """Keys are never interpolated, so their `$` stays single; JSON's capitals in `blkio_config` go."""
+def _loadable(value: Any) -> Any:
+    """Keys are never interpolated, so their `$` stays single."""
     if isinstance(value, Mapping):
-        return {
-            (key.lower() if in_blkio and key in ("Path", "Rate", "Weight") else key.replace("$$", "$")): _loadable(
-                entry, in_blkio or key == "blkio_config"
-            )
-            for key, entry in value.items()
-        }
-    return [_loadable(entry, in_blkio) for entry in value] if isinstance(value, list) else value
+        return {key.replace("$$", "$"): _loadable(entry) for key, entry in value.items()}
+    return [_loadable(entry) for entry in value] if isinstance(value, list) else value
 
 
 def to_yaml(project: Mapping[str, Any]) -> str:
-    """`project`, as `compose` gives it, in YAML; loading the text gives the same project.
+    """`project`, as `Read.document` gives it, in YAML; loading the text gives the same project.
 
     Keys keep their order, texts such as `1e3`, `08`, `on` and `null` are quoted.
     """

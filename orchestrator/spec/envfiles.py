@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.errors import BadValue, FileMissing
-from orchestrator.spec import dotenv, source
+from orchestrator.spec import dotenv, files
 from orchestrator.spec.interpolate import Warn
 from orchestrator.spec.paths import maps
 from orchestrator.spec.project import shown
@@ -51,7 +51,7 @@ def _content(entry: Map, cwd: str, where: str) -> bytes | None:
     if not os.path.exists(path) and entry.get("required") is not True:
         return None
     try:
-        return source.read(Path(path), shown(path, cwd), where)
+        return files.read(Path(path), shown(path, cwd), where)
     except FileMissing as error:
         error.fix = "make the file, or set `required: false`"
         raise
@@ -70,7 +70,7 @@ def _read_labels(service: Map, cwd: str, warn: Warn) -> None:
     own: Map = service.get("labels") or Map(service.place("label_file"))
     merged = Map(own.at)
     for path, at in service["label_file"].entries():
-        content = source.read(Path(path), shown(path, cwd), str(at))
+        content = files.read(Path(path), shown(path, cwd), str(at))
         for key, value in dotenv.parse(content, shown(path, cwd), lambda _name: None, warn, merged).items():
             merged.put(key, value, at)
     for key, value in own.items():

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from orchestrator.errors import BadValue, SpecError, UndefinedVariable
 from orchestrator.spec.shape import ANYTHING, Shape
@@ -60,6 +60,33 @@ def substitute(text: str, lookup: Lookup, warn: Warn, where: At | str = "") -> s
         ) from None
 
 
+class Form(NamedTuple):
+    """One use of a variable: `${NAME:-word}`; a bare one has neither operator nor word."""
+
+    name: str
+    operator: str = ""
+    word: str = ""
+
+
+def forms(text: str) -> Iterator[Form]:
+    """The uses of variables in `text`, not those inside of words; a form that means nothing is left out."""
+    position = 0
+    while (dollar := text.find("$", position)) >= 0:
+        position = dollar + 1
+        if text.startswith("$", position):
+            position += 1
+        elif text.startswith("{", position):
+            try:
+                end = _closing_brace(text, dollar)
+                yield _form(text[dollar + 2 : end])
+                position = end + 1
+            except _Invalid:
+                continue
+        elif name := _NAME.match(text, position):
+            yield Form(name.group())
+            position = name.end()
+
+
 def _shortened(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
@@ -106,18 +133,25 @@ def _closing_brace(text: str, dollar: int) -> int:
 
 
 def _braced(body: str, lookup: Lookup, warn: Warn) -> str:
+    form = _form(body)
+    return _operated(form, lookup, warn) if form.operator else _value(form.name, lookup, warn)
+
+
+def _form(body: str) -> Form:
+    """What stands between braces."""
     name = _NAME.match(body)
     if not name:
         raise _Invalid("${" + body + "}")
     if name.end() == len(body):
-        return _value(body, lookup, warn)
+        return Form(body)
     operator = _OPERATOR.match(body, name.end())
     if not operator:
         raise _Invalid("${" + body + "}")
-    return _operated(name.group(), operator.group(), body[operator.end() :], lookup, warn)
+    return Form(name.group(), operator.group(), body[operator.end() :])
 
 
-def _operated(name: str, operator: str, word: str, lookup: Lookup, warn: Warn) -> str:
+def _operated(form: Form, lookup: Lookup, warn: Warn) -> str:
+    name, operator, word = form
     value = lookup(name)
     is_set = bool(value) if operator[0] == ":" else value is not None
     if operator[-1] == "+":
@@ -138,13 +172,16 @@ def _value(name: str, lookup: Lookup, warn: Warn) -> str:
     return value
 
 
-def interpolated(tree: Any, shape: Shape, lookup: Lookup, warn: Warn, errors: list[SpecError]) -> Any:
-    """A copy of `tree`, shared with nothing, substituted and cast as `shape` says; what is wrong goes to `errors`."""
+def interpolated(tree: Any, shape: Shape, lookup: Lookup | None, warn: Warn, errors: list[SpecError]) -> Any:
+    """A copy of `tree`, shared with nothing, substituted and cast as `shape` says; what is wrong goes to `errors`.
+
+    lookup: None leaves texts as they are written.
+    """
     return _Walk(lookup, warn, errors).value(tree, shape, getattr(tree, "at", None) or At("", 0, 0))
 
 
 class _Walk:
-    def __init__(self, lookup: Lookup, warn: Warn, errors: list[SpecError]) -> None:
+    def __init__(self, lookup: Lookup | None, warn: Warn, errors: list[SpecError]) -> None:
         self._lookup, self._warn, self._errors = lookup, warn, errors
 
     def value(self, value: Any, shape: Shape, at: At) -> Any:
@@ -173,6 +210,8 @@ class _Walk:
         return result
 
     def _text(self, value: str, shape: Shape, at: At) -> Any:
+        if self._lookup is None:
+            return value
         try:
             replaced = substitute(value, self._lookup, self._warn, at) if "$" in value else value
         except SpecError as error:

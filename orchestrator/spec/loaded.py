@@ -6,11 +6,12 @@ assemble -> normalise -> printed -> profiles -> consistency -> prune -> env file
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from orchestrator.errors import BadValue, SpecError
+from orchestrator.errors import BadValue, SeveralErrors, SpecError
 from orchestrator.model.names import Digest
 from orchestrator.model.spec import StackSpec
 from orchestrator.spec import consistency, envfiles, normalise, project
@@ -19,7 +20,7 @@ from orchestrator.spec.interpolate import Warn, substitute
 from orchestrator.spec.printed import printed
 from orchestrator.spec.project import Project, Request
 from orchestrator.spec.schema import PROJECT
-from orchestrator.spec.tree import Map, Override, plain
+from orchestrator.spec.tree import Map, Override, clone, plain
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,13 +42,52 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Read(msgspec.Struct, frozen=True, kw_only=True):
-    """The canonical project with places, and what it came from."""
+    """The canonical project with places, and what it came from.
+
+    env: the variables that the files were read with.
+    """
 
     tree: Map
     name: str
     found: Project
     env: Mapping[str, str]
     warnings: tuple[str, ...]
+
+    @property
+    def project(self) -> dict[str, Any]:
+        """The canonical project as `docker compose config --format json` prints it."""
+        return as_compose(self.tree)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The same as it can be loaded again: with models and extensions, without keys that are unset."""
+        shown: dict[str, Any] = _doubled(plain(self.tree))
+        for service in shown.get("services", {}).values():
+            service.pop("env_file", None)  # it is in `environment` by now
+        return shown
+
+    @property
+    def services(self) -> Mapping[str, Any]:
+        """The active ones, as in `tree`."""
+        return self.tree.get("services") or Map()
+
+    def only(self, services: Mapping[str, Any]) -> Read:
+        """The same with these services alone, and with the networks, volumes, secrets and configs that they use."""
+        tree = clone(self.tree)
+        for name in [name for name in tree["services"] if name not in services]:
+            del tree["services"][name]
+        normalise.prune(tree)
+        return msgspec.structs.replace(self, tree=tree)
+
+    def refusals(self) -> list[SpecError]:
+        """What `load` refuses although Docker Compose reads it."""
+        try:
+            _decoded(self)
+        except SeveralErrors as error:
+            return list(error.errors)
+        except SpecError as error:
+            return [error]
+        return []
 
 
 def read(request: Request) -> Read:
@@ -56,11 +96,7 @@ def read(request: Request) -> Read:
     warn: Warn = lambda text: warnings.setdefault(text)  # noqa: E731 - a collector, one line
     found = project.find(request, warn)
     env = dict(found.env)
-    assembler = Assembler(env, found.directory, found.cwd, warn)
-    name = env["COMPOSE_PROJECT_NAME"] = _name(found, assembler, warn)
-    if not name:
-        raise _nameless()
-    tree = assembler.assemble(found.files)
+    tree, name = _assembled(found, env, warn, as_written=False)
     normalise.normalise(tree, name, env.get)
     tree.put("name", name)
     errors: list[SpecError] = []
@@ -72,6 +108,25 @@ def read(request: Request) -> Read:
     normalise.prune(tree)
     envfiles.resolve(tree, env, found.cwd, warn)
     return Read(tree=tree, name=name, found=found, env=env, warnings=tuple(warnings))
+
+
+def _assembled(found: Project, env: dict[str, str], warn: Warn, *, as_written: bool) -> tuple[Map, str]:
+    """All files as one tree, and the project's name, which `env` gets, too."""
+    assembler = Assembler(env, found.directory, found.cwd, warn, as_written=as_written)
+    name = env["COMPOSE_PROJECT_NAME"] = _name(found, assembler, warn)
+    if not name:
+        raise _nameless()
+    return assembler.assemble(found.files), name
+
+
+def as_written(request: Request) -> dict[str, Any]:
+    """The project before variables are filled in: all services and resources, long forms, names. Raises SpecError."""
+    found = project.find(request, lambda _text: None)
+    tree, name = _assembled(found, dict(found.env), lambda _text: None, as_written=True)
+    normalise.normalise(tree, name, lambda _name: None)
+    tree.put("name", name)
+    shown: dict[str, Any] = plain(tree)
+    return shown
 
 
 def _name(found: Project, assembler: Assembler, warn: Warn) -> str:
@@ -167,9 +222,15 @@ def _without_extensions(value: Any, shape: Any) -> Any:
     return value
 
 
+_FIRST_SCIENTIFIC = 1e21
+"""From here on JSON of Go writes an exponent."""
+
+
 def _doubled(value: Any) -> Any:
     if isinstance(value, str):
         return value.replace("$", "$$")
+    if isinstance(value, float) and value.is_integer() and abs(value) < _FIRST_SCIENTIFIC:
+        return int(Decimal(repr(value)))  # its shortest digits, as Go writes them
     if isinstance(value, dict):
         return {_doubled(key): _doubled(entry) for key, entry in value.items()}
     return [_doubled(entry) for entry in value] if isinstance(value, list) else value
@@ -177,9 +238,13 @@ def _doubled(value: Any) -> Any:
 
 def load(request: Request) -> Loaded:
     """The stack that `request` names, complete. Raises SpecError, all that is wrong at once."""
-    from orchestrator.spec.decode import decode
-
     got = read(request)
-    stack, contents, remarks = decode(got.tree, got.name, got.found, got.env)
+    stack, contents, remarks = _decoded(got)
     warnings = (*got.warnings, *remarks)
     return Loaded(stack=stack, contents=contents, warnings=warnings, tree=got.tree)
+
+
+def _decoded(got: Read) -> tuple[StackSpec, dict[Digest, bytes], list[str]]:
+    from orchestrator.spec.decode import decode
+
+    return decode(got.tree, got.name, got.found, got.env)

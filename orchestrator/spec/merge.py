@@ -211,15 +211,35 @@ def hosts_list(value: Any) -> Seq:
 
 
 def _pools(base: Any, over: Any, shape: Shape, where: Where) -> Any:
-    """Pools merge by subnet. As in Docker Compose, a pool that the later file does not name is lost."""
+    """Pools of one subnet merge, and the later file's pools are the list.
+
+    As in Docker Compose, where a pool of the later file also meets every other pool of the earlier one, and then keeps
+    nothing of the pool with its own subnet. `assemble` warns of what got lost.
+    """
     if not isinstance(base, Seq) or not isinstance(over, Seq) or not base:
         return base if over is None else over
     result = Seq(over.at)
-    for item, at in over.entries():
-        same = next((clone(pool) for pool in base if isinstance(pool, Map) and isinstance(item, Map)
-                     and pool.get("subnet") == item.get("subnet")), None)  # fmt: skip
-        result.push(item if same is None else merge_maps(same, item, shape.items or shape, where.path), at)
+    for pool in clone(base):
+        for item, at in over.entries():
+            if _subnet(item) != _subnet(pool) and _subnet(item) not in map(_subnet, result):
+                result.push(item, at)
+                continue
+            merge_maps(pool, item, shape.items or shape, where.path)
+            _put_pool(result, pool, at)
     return result
+
+
+def _put_pool(pools: Seq, pool: Any, at: At) -> None:
+    """In the place of the pool with its subnet, or at the end."""
+    for index, other in enumerate(pools):
+        if _subnet(other) == _subnet(pool):
+            pools[index] = pool
+            return
+    pools.push(pool, at)
+
+
+def _subnet(pool: Any) -> Any:
+    return pool.get("subnet") if isinstance(pool, Map) else None
 
 
 RULES: dict[Rule, Merger] = {

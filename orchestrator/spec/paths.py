@@ -33,8 +33,8 @@ class Folder:
         return path if path.startswith("/") else os.path.normpath(os.path.join(self.path, path))
 
     def context(self, path: str) -> str:
-        """A build context: remote ones and those of other services stay."""
-        if "://" in path or path.startswith(("service:", *_REMOTE)):
+        """A build context: remote ones, those of other services and an empty one stay."""
+        if not path or "://" in path or path.startswith(("service:", *_REMOTE)):
             return path
         return self.absolute(path)
 

@@ -7,6 +7,7 @@ schema keeps them. Places stay.
 from __future__ import annotations
 
 from collections.abc import Callable
+from struct import Struct
 from typing import Any
 
 from orchestrator.errors import BadValue, SpecError
@@ -16,6 +17,7 @@ from orchestrator.spec.scalars import text
 from orchestrator.spec.shape import ANYTHING, Form, Rule, Shape
 from orchestrator.spec.tree import At, Map, Seq, clone
 
+_SINGLE = Struct("f")
 DROP = object()
 """What is not printed."""
 
@@ -99,6 +101,20 @@ def _count(value: Any) -> int:
     return int(value)
 
 
+def _number(value: Any) -> float:
+    """The shortest decimal that is the same 32-bit float, which is what Docker Compose keeps."""
+    single = _single(value)
+    candidates = (float(f"{single:.{digits}g}") for digits in range(1, 18))
+    return next(short for short in candidates if _single(short) == single)
+
+
+def _single(value: Any) -> float:
+    try:
+        return float(_SINGLE.unpack(_SINGLE.pack(value))[0])
+    except OverflowError:
+        raise ValueError(f"{value} is too large") from None
+
+
 _ZEROS: dict[Form, Any] = {
     Form.TEXT: "",
     Form.INTEGER: 0,
@@ -114,7 +130,7 @@ FORMS: dict[Form, Callable[[Any], Any]] = {
     Form.AS_IS: lambda value: value,
     Form.TEXT: text,
     Form.INTEGER: _integer,
-    Form.NUMBER: float,
+    Form.NUMBER: _number,
     Form.BOOLEAN: bool,
     Form.DURATION: _duration,
     Form.BYTES: _bytes,

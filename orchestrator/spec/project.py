@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from orchestrator.errors import BadValue, FileMissing
-from orchestrator.spec import dotenv, source
+from orchestrator.spec import dotenv
+from orchestrator.spec import files as disk
 from orchestrator.spec.interpolate import Warn
 
 FILE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
@@ -51,6 +52,40 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     fallback: str
     cwd: str
+
+
+def project_name(request: Request) -> str:
+    """The name that options, variables or files give the stack, or "" when there is none of them. Raises SpecError.
+
+    A plain `name:` is read without the loader, so that a verb which only needs the name does not pay for all phases.
+    """
+    if name := request.project_name or request.env.get("COMPOSE_PROJECT_NAME", ""):
+        return name
+    try:
+        found = find(request, lambda _text: None)
+    except FileMissing:
+        if request.files:
+            raise
+        return ""
+    return found.name or _written_name(request, found.files) or found.fallback
+
+
+_NAME_LINE = re.compile(rb"^name[ \t]*:[ \t]*(.*?)[ \t]*(?:#.*)?$", re.MULTILINE)
+_PLAIN_NAME = re.compile(rb"""(["']?)([a-z0-9][a-z0-9_-]*)\1""")
+
+
+def _written_name(request: Request, paths: Iterable[Path]) -> str:
+    """The last `name:` of the files; what is no plain one, or can't be read, is the loader's to judge."""
+    from orchestrator.spec import read
+
+    try:
+        written = [match for path in paths if str(path) != "-" for match in _NAME_LINE.findall(path.read_bytes())]
+    except OSError:
+        return read(request).name
+    if not written:
+        return ""
+    plain = _PLAIN_NAME.fullmatch(written[-1])
+    return plain[2].decode() if plain else read(request).name
 
 
 def find(request: Request, warn: Warn) -> Project:
@@ -112,7 +147,7 @@ def read_env_files(paths: list[str], env: Mapping[str, str], cwd: str, warn: War
     for path in paths:
         if os.path.isdir(path):
             raise FileMissing(f'"{shown(path, cwd)}" is a folder, not an env file', where=where)
-        content = source.read(Path(path), shown(path, cwd), where)
+        content = disk.read(Path(path), shown(path, cwd), where)
         found.update(dotenv.parse(content, shown(path, cwd), env.get, warn, found))
     return found
 

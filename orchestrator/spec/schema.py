@@ -404,7 +404,7 @@ _SERVICE_FIELDS = {
     ),
     "oom_kill_disable": FLAG,
     "oom_score_adj": _integer(minimum=-1000, maximum=1000),
-    "pid": Shape("string null", form=Form.TEXT),
+    "pid": TEXT,
     "pids_limit": _integer("number string"),
     "platform": TEXT,
     "ports": _list(PORT, Rule.PORTS, distinct=True),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import BadValue, SpecError
-from orchestrator.spec import source
+from orchestrator.spec import files
 from orchestrator.spec.tree import At, Map, Seq
 
 OPEN_PATHS = "systempaths=unconfined"
@@ -44,7 +44,7 @@ def _option(name: str, option: str, at: At, folder: str, problems: list[SpecErro
 
 
 def _profile(path: str, shown: str, at: At) -> str:
-    content = source.read(Path(path), shown, str(at))
+    content = files.read(Path(path), shown, str(at))
     try:
         return json.dumps(json.loads(content), separators=(",", ":"))
     except (ValueError, RecursionError) as error:

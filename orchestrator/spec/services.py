@@ -5,6 +5,7 @@ Values that the Compose Specification knows and orch does not honour yet are add
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.errors import BadValue, SpecError, UnsupportedKey
@@ -88,8 +89,8 @@ class _Decoder:
             refresh_after_s=refresh_after_s,
             command=_words(service.get("command")),
             entrypoint=_words(service.get("entrypoint")),
-            environment=dict(service.get("environment", {})),
-            labels=dict(service.get("labels", {})),
+            environment=_named(service.get("environment", {})),
+            labels=_named(service.get("labels", {})),
             annotations=dict(service.get("annotations", {})),
             tty=service.get("tty", False),
             stdin_open=service.get("stdin_open", False),
@@ -125,6 +126,9 @@ class _Decoder:
         platforms = build.get("platforms", ())
         if len(platforms) > 1:
             self._refuse("platforms", build, "an image is built for one platform", "keep one of them")
+        if not build.get("context"):
+            what, where = f'service "{self._name}" has an empty build context', str(build.place("context"))
+            self._problems.append(BadValue(what, where=where, fix="write . for the project's folder"))
         texts = ("context", "dockerfile", "dockerfile_inline", "target", "network")
         return Build(
             args=dict(build.get("args", {})),
@@ -234,6 +238,11 @@ _CONDITIONS = {
     "unless-stopped": RestartCondition.UNLESS_STOPPED,
 }
 """`deploy.restart_policy.condition` -> the engine's policy. Source: Docker Compose."""
+
+
+def _named(texts: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the nameless one that Docker Compose reads from an env file whose last line is a bare KEY."""
+    return {key: text for key, text in texts.items() if key}
 
 
 def _words(value: Any) -> tuple[str, ...] | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
@@ -24,11 +23,10 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
-from orchestrator.errors import BadYaml, FileMissing
+from orchestrator.errors import BadYaml
 from orchestrator.spec import scalars
 from orchestrator.spec.tree import At, Map, Override, Reset, Seq
 
-MAX_BYTES = 16 * 2**20
 MAX_DEPTH = 100
 MAX_ALIASED = 200_000
 """Values that aliases may stand for in one file: enough for any real one, too few for a bomb."""
@@ -36,19 +34,6 @@ MAX_ALIASED = 200_000
 _TAGS = "tag:yaml.org,2002:"
 _TAGGED: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "null": (type(None),)}
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-def read(path: Path, shown: str, where: str = "") -> bytes:
-    """The bytes of a file that the command line or a stack names; `where` is the place that names it."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise FileMissing(f'can\'t read "{shown}"', where=where, why=reason, fix="check the path") from error
-    if len(content) > MAX_BYTES:
-        raise BadYaml("the file is larger than 16 MiB", where=where or shown, fix="split it with `include`")
-    return content
 
 
 def documents(content: bytes, file: str) -> list[Any]:
@@ -94,8 +79,16 @@ class _Composer:
         for event in self._events:
             if isinstance(event, DocumentStartEvent):
                 self._anchors.clear()
+                self._check_version(event)
                 found.append(self._node(self._next(), 0))
         return found
+
+    def _check_version(self, event: Any) -> None:
+        """Docker Compose reads a file that calls itself YAML 1.1, or nothing. Source: go-yaml."""
+        if event.version not in (None, (1, 1)):
+            what = f"the file says that it is YAML {'.'.join(map(str, event.version))}"
+            why = "Docker Compose refuses every version but 1.1, also where the text reads the same"
+            raise self._fail(event, what, why, "remove the line that begins with %YAML")
 
     def _at(self, event: Any) -> At:
         mark = event.start_mark

@@ -14,22 +14,28 @@ from orchestrator.spec.tree import Map, Seq
 Index = Callable[[Any], str]
 
 
-def unique(tree: Map, shape: Shape) -> None:
-    """Drop repeats in every list below `tree` whose rule says what a repeat is; `tree` is changed."""
+def unique(tree: Map, shape: Shape, *, lenient: bool = False) -> None:
+    """Drop repeats in every list below `tree` whose rule says what a repeat is; `tree` is changed.
+
+    lenient: an entry that can't be read, for it holds a variable, repeats nothing.
+    """
     for key, value in tree.items():
         child = shape.child(key)
         if isinstance(value, Map):
-            unique(value, child)
+            unique(value, child, lenient=lenient)
         elif isinstance(value, Seq) and child.rule in INDEXES:
-            tree[key] = _distinct(value, INDEXES[child.rule])
+            tree[key] = _distinct(value, INDEXES[child.rule], lenient)
 
 
-def _distinct(value: Seq, index: Index) -> Seq:
+def _distinct(value: Seq, index: Index, lenient: bool) -> Seq:
     result, known = Seq(value.at), dict[str, int]()
     for item, at in value.entries():
         try:
             key = index(item)
         except ValueError as error:
+            if lenient and "$" in _shown(item):
+                result.push(item, at)
+                continue
             raise BadValue(f"{_shown(item)} can't stand here", where=str(at), why=str(error)) from error
         if key in known:
             result[known[key]], result.places[known[key]] = item, at
@@ -74,7 +80,7 @@ def _mount(item: Any) -> str:
 
 def _device(item: Any) -> str:
     if isinstance(item, Map):
-        if not item.get("target"):
+        if "target" not in item:
             raise ValueError('the device has no "target"')
         return text(item["target"])
     parts = text(item).split(":")
