@@ -136,7 +136,9 @@ class CreateContainer(_OnContainer, frozen=True, kw_only=True, tag=True):
         return f"{self.node}/container/{self.name}"
 
 
-class _OnExisting(_OnContainer, frozen=True, kw_only=True):
+class OnExisting(_OnContainer, frozen=True, kw_only=True):
+    """An operation on a container that is there."""
+
     container: ContainerId
     name: str
 
@@ -145,30 +147,30 @@ class _OnExisting(_OnContainer, frozen=True, kw_only=True):
         return f"{self.node}/container/{self.container}"
 
 
-class ConnectNetwork(_OnExisting, frozen=True, kw_only=True, tag=True):
+class ConnectNetwork(OnExisting, frozen=True, kw_only=True, tag=True):
     """Attach it to one more network (engines before API 1.44 take only one at creation)."""
 
     network: str
 
 
-class StartContainer(_OnExisting, frozen=True, kw_only=True, tag=True):
+class StartContainer(OnExisting, frozen=True, kw_only=True, tag=True):
     """Put its secrets and configs in place, then start it."""
 
 
-class StopContainer(_OnExisting, frozen=True, kw_only=True, tag=True):
+class StopContainer(OnExisting, frozen=True, kw_only=True, tag=True):
     """Stop signal, grace, then kill. `grace_s` None: the container's own."""
 
     grace_s: float | None = None
 
 
-class RemoveContainer(_OnExisting, frozen=True, kw_only=True, tag=True):
+class RemoveContainer(OnExisting, frozen=True, kw_only=True, tag=True):
     """Remove it; its anonymous volumes go only when `volumes` says so. `force`: though it runs, without a grace."""
 
     volumes: bool = False
     force: bool = False
 
 
-class RenameContainer(_OnExisting, frozen=True, kw_only=True, tag=True):
+class RenameContainer(OnExisting, frozen=True, kw_only=True, tag=True):
     """Give it its lasting name, now that nobody else has it. `name` is today's."""
 
     to: str

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
-from orchestrator.model.plan import AnyOperation, Blocked, BuildImage, Plan, Severity
+from orchestrator.model.cluster import Container
+from orchestrator.model.plan import AnyOperation, Blocked, BuildImage, OnExisting, Plan, Severity
 from orchestrator.planner.world import World
 
+T = TypeVar("T", bound=OnExisting)
+
 RETRY_FIRST_S, RETRY_MOST_S = 1.0, 60.0
+
+
+def on(kind: type[T], c: Container, cause: str, **more: Any) -> T:
+    """An operation of this kind on an existing container; `more` are the kind's own fields."""
+    return kind(node=c.node, service=c.service, slot=c.slot, container=c.id, name=c.name, cause=cause, **more)
 
 
 class Draft:

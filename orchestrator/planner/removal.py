@@ -13,7 +13,7 @@ from orchestrator.model.names import NodeName, ServiceName, slot_name
 from orchestrator.model.plan import RemoveContainer, RemoveNetwork, RemoveVolume, Severity, StopContainer, Verdict
 from orchestrator.model.spec import NetworkSpec, VolumeSpec
 from orchestrator.planner.classify import Judgement
-from orchestrator.planner.draft import Draft
+from orchestrator.planner.draft import Draft, on
 from orchestrator.planner.slots import Slots
 from orchestrator.planner.world import World
 
@@ -50,15 +50,12 @@ class Removal:
             self._stop(judgement)
         elif not (c.is_running and self._has_users(judgement)):
             self._draft.add(
-                RemoveContainer(
-                    node=c.node,
-                    service=c.service,
-                    slot=c.slot,
-                    container=c.id,
-                    name=c.name,
+                on(
+                    RemoveContainer,
+                    c,
+                    judgement.reason,
                     force=c.is_running,
                     volumes=self._world.intent.removed and self._world.intent.remove_volumes,
-                    cause=judgement.reason,
                 )
             )
             self._wait(judgement, "is being removed")
@@ -67,17 +64,7 @@ class Removal:
         c = judgement.container
         if self._has_users(judgement):
             return
-        self._draft.add(
-            StopContainer(
-                node=c.node,
-                service=c.service,
-                slot=c.slot,
-                container=c.id,
-                name=c.name,
-                grace_s=self._world.intent.stop_timeout_s,
-                cause=judgement.reason,
-            )
-        )
+        self._draft.add(on(StopContainer, c, judgement.reason, grace_s=self._world.intent.stop_timeout_s))
         self._wait(judgement, "is being stopped")
 
     def _has_users(self, judgement: Judgement) -> bool:

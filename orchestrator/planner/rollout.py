@@ -6,14 +6,12 @@ There is no rollout object: each pass sees how far every slot is and takes its n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import count
+from collections.abc import Callable
 
-from orchestrator.model.cluster import Container, ContainerState, HeldVolume
-from orchestrator.model.names import ContainerId, NodeName, ServiceName, container_name, interim_name, slot_name
+from orchestrator.model.cluster import Container, ContainerState
+from orchestrator.model.names import ServiceName, slot_name
 from orchestrator.model.plan import (
     ConnectNetwork,
-    CreateContainer,
     RemoveContainer,
     RenameContainer,
     Severity,
@@ -24,11 +22,12 @@ from orchestrator.model.plan import (
 from orchestrator.model.spec import MountType, Order, ServiceSpec
 from orchestrator.planner.classify import Judgement
 from orchestrator.planner.conditions import may_start
-from orchestrator.planner.draft import Draft
-from orchestrator.planner.groups import borrowed, namespaces
-from orchestrator.planner.placement import PORTS, Placement, Unplaceable, lender
+from orchestrator.planner.draft import Draft, on
+from orchestrator.planner.groups import namespaces
+from orchestrator.planner.making import Making
+from orchestrator.planner.placement import PORTS, Placement
 from orchestrator.planner.ports import wanted_ports
-from orchestrator.planner.prerequisites import is_settling, prepare, prepare_networks, refresh_image
+from orchestrator.planner.prerequisites import is_settling, prepare_networks, refresh_image
 from orchestrator.planner.slots import Slots, SlotState, is_unhealthy
 from orchestrator.planner.world import World
 
@@ -43,8 +42,9 @@ class Rollout:
     """Takes each slot of one service a step further."""
 
     def __init__(self, world: World, slots: Slots, placement: Placement, draft: Draft, service: ServiceSpec) -> None:
-        self._world, self._slots, self._placement, self._draft = world, slots, placement, draft
+        self._world, self._slots, self._draft = world, slots, draft
         self._service = service
+        self._making = Making(world, slots, placement, draft, service)
         self._states = slots.wanted[service.name]
         self._may_start = may_start(world, slots, draft, service.name)
 
@@ -56,7 +56,7 @@ class Rollout:
             if state.holder is not None:
                 self._advance(state, state.holder)
             elif not state.leaving:
-                self._create(state)
+                self._making.make(state)
         self._update([state for state in self._states if state.leaving])
 
     def _update(self, changing: list[SlotState]) -> None:
@@ -65,96 +65,24 @@ class Rollout:
         limit = self._service.update.parallelism or len(changing)
         for state in sorted((s for s in changing if s.holder is None), key=_brokenness):
             if self._is_being_made(state) or not state.leaving[0].container.is_running:
-                self._create(state)
+                self._making.make(state)
             elif len(begun) < limit:
-                self._create(state)
+                self._making.make(state)
                 begun.append(state)
             else:
-                self._wait(state, "its turn in the update has not come", causes=tuple(map(_subject, begun)))
+                self._wait(state, "its turn in the update has not come", causes=tuple(state.subject for state in begun))
 
     def _is_settling(self, service: ServiceName, c: Container) -> bool:
         return is_settling(self._world, self._world.stack.services[service], c.node)
 
     def _is_being_made(self, state: SlotState) -> bool:
-        return _subject(state) in self._world.cluster.creating
-
-    def _create(self, state: SlotState) -> None:
-        node = self._placement.place(self._service, state.number)
-        if isinstance(node, Unplaceable):
-            severity = Severity.FAILED if node.is_hopeless else Severity.WAITING
-            self._draft.block(_subject(state), node.reason, severity=severity, fix=node.fix)
-            return
-        if not self._has_lenders(state, node):
-            return
-        if not prepare(self._world, self._draft, self._service, state.number, node):
-            return
-        old = state.leaving[0] if state.leaving else None
-        self._draft.add(
-            CreateContainer(
-                node=node,
-                service=self._service.name,
-                slot=state.number,
-                name=self._free_name(state, taken=self._world.names[node]),
-                config=self._world.hashes[self._service.name],
-                replaces=old.container.id if old else "",
-                inherits=self._inherited(old.container) if old and old.container.node == node else (),
-                lenders=self._lenders(node),
-                cause=old.reason if old else "nothing holds the slot",
-            )
-        )
-        self._wait(state, "is being made")
-
-    def _lenders(self, node: NodeName) -> dict[ServiceName, ContainerId]:
-        found = ((name, lender(state, node)) for name in borrowed(self._service) for state in self._slots.wanted[name])
-        return {name: container.id for name, container in reversed(list(found)) if container is not None}
-
-    def _has_lenders(self, state: SlotState, node: NodeName) -> bool:
-        """The containers whose namespaces the new one is to live in are of today's configuration, and on its node."""
-        for name in borrowed(self._service):
-            states = self._slots.wanted[name]
-            places = {c.node for s in states if (c := lender(s)) and not self._is_settling(name, c)}
-            if node not in places:
-                where = f"is on {', '.join(sorted(places))}, not on {node}" if places else "has to be there first"
-                is_vain = bool(places) or not states or name in self._world.intent.stopped
-                self._block_for_lender(state, name, where, is_vain=is_vain)
-                return False
-        return True
+        return state.subject in self._world.cluster.creating
 
     def _sleeping_lender(self, c: Container) -> ServiceName | None:
         """A service in whose namespace it can't start, because that one does not run."""
         awake = {j.container.id for j in self._slots.on(c.node)}
         lent = {name: {o.id for o in self._world.by_service[name]} & c.borrows for name in namespaces(self._service)}
         return next((name for name, ids in lent.items() if not ids & awake), None)
-
-    def _block_for_lender(self, state: SlotState, name: ServiceName, what: str, *, is_vain: bool) -> None:
-        severity = Severity.FAILED if is_vain else Severity.WAITING
-        causes = tuple(slot_name(name, lender.number) for lender in self._slots.wanted[name][:1])
-        reason = f"{name}, whose namespace or mounts it is to share, {what}"
-        fix = f'"orch start {name}"' if name in self._world.intent.stopped else ""
-        self._draft.block(_subject(state), reason, severity=severity, causes=causes, fix=fix)
-
-    def _lasting_name(self, state: SlotState) -> str:
-        return self._service.container_name or container_name(self._world.stack.name, state.service, state.number)
-
-    def _free_name(self, state: SlotState, *, taken: set[str]) -> str:
-        name = self._lasting_name(state)
-        interim = interim_name(name, self._world.hashes[state.service])
-        return next(option for option in _options(name, interim) if option not in taken)
-
-    def _inherited(self, old: Container) -> tuple[HeldVolume, ...]:
-        """Anonymous volumes, where the new container would otherwise get an empty one.
-
-        A named volume that the file mounts no more is not among them. Source: Docker Compose, recreate without `-V`.
-        """
-        image = self._world.images.get((old.node, self._service.image))
-        mounts = {m.target: m for m in self._service.mounts}
-        unnamed = {m.target for m in mounts.values() if m.type is MountType.VOLUME and not m.source}
-        targets = unnamed | ({*image.volumes} - mounts.keys() if image else set())
-        return tuple(v for v in old.volumes if v.target in targets and not self._is_of_the_stack(old, v))
-
-    def _is_of_the_stack(self, c: Container, held: HeldVolume) -> bool:
-        volume = self._world.volumes.get((c.node, held.name))
-        return volume is not None and volume.stack == c.stack
 
     def _advance(self, state: SlotState, holder: Judgement) -> None:
         refresh_image(self._world, self._draft, self._service, state.number, holder.container.node)
@@ -170,15 +98,11 @@ class Rollout:
         elif not self._may_start.holds:
             self._hold_back(state)
         elif name := self._sleeping_lender(c):
-            self._block_for_lender(state, name, "does not run", is_vain=True)
+            self._making.block_for_lender(state, name, "does not run", is_vain=True)
         elif clash := self._in_the_way(state, c):
             self._clear(state, clash)
         else:
-            self._draft.add(
-                StartContainer(
-                    node=c.node, service=c.service, slot=c.slot, container=c.id, name=c.name, cause=holder.reason
-                )
-            )
+            self._draft.add(on(StartContainer, c, holder.reason))
             self._wait(state, "is being started")
 
     def _hold_back(self, state: SlotState, prefix: str = "") -> None:
@@ -186,7 +110,7 @@ class Rollout:
         answer = self._may_start
         is_own = answer.is_hopeless and not any(map(self._draft.has_failed, answer.causes))
         self._draft.block(
-            _subject(state),
+            state.subject,
             prefix + answer.reason,
             severity=Severity.FAILED if is_own else Severity.WAITING,
             causes=answer.causes,
@@ -206,7 +130,7 @@ class Rollout:
         if staying := next((j.container.name for j in clash if j.verdict not in LEAVING), None):
             port = next(wanted_ports(self._service, state.number)).port
             reason = f"{staying} has its port {port}"
-            self._draft.block(_subject(state), reason, severity=Severity.FAILED, fix=PORTS)
+            self._draft.block(state.subject, reason, severity=Severity.FAILED, fix=PORTS)
             return
         dependents = self._world.graph.with_dependents([state.service])
         for judgement in clash:
@@ -214,7 +138,7 @@ class Rollout:
                 self._stop(judgement)
         others = [slot_name(j.container.service, j.container.slot) for j in clash]
         names = ", ".join(judgement.container.name for judgement in clash)
-        causes = tuple(name for name in others if name != _subject(state))
+        causes = tuple(name for name in others if name != state.subject)
         self._wait(state, f"{names} has to stop first", causes=causes)
 
     def _stop_leaving(self, state: SlotState) -> None:
@@ -224,17 +148,7 @@ class Rollout:
 
     def _stop(self, judgement: Judgement) -> None:
         c = judgement.container
-        self._draft.add(
-            StopContainer(
-                node=c.node,
-                service=c.service,
-                slot=c.slot,
-                container=c.id,
-                name=c.name,
-                grace_s=self._world.intent.stop_timeout_s,
-                cause=judgement.reason,
-            )
-        )
+        self._draft.add(on(StopContainer, c, judgement.reason, grace_s=self._world.intent.stop_timeout_s))
 
     def _keep(self, state: SlotState, holder: Judgement) -> None:
         """It runs. When it is ready its predecessors go, and it gets its lasting name."""
@@ -256,33 +170,14 @@ class Rollout:
         for judgement in state.leaving:
             old = judgement.container
             if not old.is_running and self._world.answers(old.node):
-                self._draft.add(
-                    RemoveContainer(
-                        node=old.node,
-                        service=old.service,
-                        slot=old.slot,
-                        container=old.id,
-                        name=old.name,
-                        cause=f"{c.name} has taken its place",
-                    )
-                )
+                self._draft.add(on(RemoveContainer, old, f"{c.name} has taken its place"))
         self._rename(state, c)
 
     def _rename(self, state: SlotState, c: Container) -> None:
-        name = self._lasting_name(state)
+        name = self._making.lasting_name(state)
         is_free = name not in self._world.names[c.node]
         if c.name != name and is_free and not self._is_settling(state.service, c):
-            self._draft.add(
-                RenameContainer(
-                    node=c.node,
-                    service=c.service,
-                    slot=c.slot,
-                    container=c.id,
-                    name=c.name,
-                    to=name,
-                    cause="the name is free now",
-                )
-            )
+            self._draft.add(on(RenameContainer, c, "the name is free now", to=name))
 
     def _attach(self, state: SlotState, c: Container) -> bool:
         """True if a network was missing."""
@@ -290,17 +185,7 @@ class Rollout:
             return True
         missing = [name for name in self._world.network_names(self._service) if name not in c.networks]
         for name in missing:
-            self._draft.add(
-                ConnectNetwork(
-                    node=c.node,
-                    service=c.service,
-                    slot=c.slot,
-                    container=c.id,
-                    name=c.name,
-                    network=name,
-                    cause=f"{c.service} is on it",
-                )
-            )
+            self._draft.add(on(ConnectNetwork, c, f"{c.service} is on it", network=name))
         return bool(missing)
 
     def _restart(self, state: SlotState, holder: Judgement) -> None:
@@ -329,11 +214,11 @@ class Rollout:
 
     def _wait(self, state: SlotState, reason: str, *, causes: tuple[str, ...] = ()) -> None:
         container = state.holder.container.id if state.holder else ""
-        self._draft.block(_subject(state), reason, causes=causes, container=container)
+        self._draft.block(state.subject, reason, causes=causes, container=container)
 
     def _fail(self, state: SlotState, holder: Judgement, reason: str, *, fix: str = "") -> None:
         c = holder.container
-        self._draft.block(_subject(state), reason, severity=Severity.FAILED, container=c.id, node=c.node, fix=fix)
+        self._draft.block(state.subject, reason, severity=Severity.FAILED, container=c.id, node=c.node, fix=fix)
 
 
 STEPS: dict[Verdict, Callable[[Rollout, SlotState, Judgement], None]] = {
@@ -364,16 +249,6 @@ def order(service: ServiceSpec, newcomer: Container) -> Order:
         any(held.target not in mounted for held in newcomer.volumes),
     )
     return Order.STOP_FIRST if any(exclusive) else Order.START_FIRST
-
-
-def _subject(state: SlotState) -> str:
-    return slot_name(state.service, state.number)
-
-
-def _options(name: str, interim: str) -> Iterator[str]:
-    yield name
-    yield interim
-    yield from (f"{interim}-{n}" for n in count(2))
 
 
 def _brokenness(state: SlotState) -> tuple[bool, bool, int]:

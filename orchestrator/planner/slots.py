@@ -8,7 +8,7 @@ from functools import cached_property
 import msgspec
 
 from orchestrator.model.cluster import Container, ContainerState, Health
-from orchestrator.model.names import NodeName, ServiceName, SlotNumber
+from orchestrator.model.names import NodeName, ServiceName, SlotNumber, slot_name
 from orchestrator.model.plan import Verdict
 from orchestrator.planner.classify import Judgement, judge
 from orchestrator.planner.groups import groups
@@ -27,6 +27,11 @@ class SlotState(msgspec.Struct, frozen=True, kw_only=True):
     number: SlotNumber
     holder: Judgement | None = None
     leaving: tuple[Judgement, ...] = ()
+
+    @property
+    def subject(self) -> str:
+        """`web.2`, under which it is blocked."""
+        return slot_name(self.service, self.number)
 
     @property
     def is_ready(self) -> bool:

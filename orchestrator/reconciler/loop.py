@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import partial
 
 import msgspec
+from msgspec.structs import replace
 
 from orchestrator.model.cluster import ClusterState, NodeStatus
 from orchestrator.model.names import NodeName
@@ -20,6 +21,7 @@ from orchestrator.model.plan import (
     Blocked,
     CopyImage,
     CreateContainer,
+    CreateNetwork,
     CreateVolume,
     Plan,
     Severity,
@@ -48,6 +50,9 @@ CHANGED = {
     NodeStatus.SUSPECT: "has stopped answering: {}",
     NodeStatus.DOWN: "is taken for down: {}",
 }
+
+
+MAKING = (CreateContainer, CreateVolume, CreateNetwork)
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +110,7 @@ class Loop:
     async def _pass(self) -> Verdict | None:
         """One plan, begun; returns when it is time for the next."""
         self._wake.clear()
-        began_s, cluster, now = monotonic_s(), self._observer.state(), self._observer.moment()
+        began_s, cluster, now = monotonic_s(), self._cluster(), self._observer.moment()
         self._note_starts(cluster)
         decided = plan(self.intent, cluster, now=now)
         self.blocked = decided.blocked
@@ -127,6 +132,11 @@ class Loop:
         if self._runs is not None and runs - self._runs:
             self._last_start_s = monotonic_s()
         self._runs = runs
+
+    def _cluster(self) -> ClusterState:
+        """What is, and what is being made right now, so that the next plan does not put it elsewhere."""
+        making = (op for op, _ in self._under_way.values() if isinstance(op, MAKING))
+        return replace(self._observer.state(), creating={op.subject: op.node for op in making})
 
     def _begin(self, decided: Plan) -> None:
         self._due = {_subject(op): type(op) for op in decided.operations}
