@@ -216,7 +216,10 @@ async def test_an_exit_code_is_kept(case: Case) -> None:
 
     found = await case.until(id, lambda c: c.has_ended)
     assert (found.state, found.exit_code, found.error) == (ContainerState.EXITED, 3, "")
-    assert found.finished_at >= found.started_at
+    assert found.started_at is not None
+    assert found.finished_at is not None
+    apart_s = abs((found.finished_at - found.started_at).total_seconds())
+    assert apart_s < 1  # the engine notes the start after the process runs: one that ends at once may end "before" it
 
 
 async def test_the_engine_restarts_by_its_policy_and_counts(case: Case) -> None:
