@@ -44,6 +44,7 @@ BY_MESSAGE: tuple[tuple[str, _Kind | None, str], ...] = (
     ),
     (r"no such image|image .* not found", NotFound, "build it, pull it, or load it with docker load"),
     (r"could not attach to network", Unreachable, "the network's managers are out of reach: bring their hosts back"),
+    (r"mount path must be absolute", Refused, "begin the path in the container with a slash"),
     (
         r"bind source path does not exist|mount source path|invalid mount config",
         Refused,
