@@ -14,7 +14,7 @@ from typing import Any
 
 from written import written
 
-from orchestrator.spec import schema
+from orchestrator.spec import buildschema, deployschema, schema, serviceschema, vocabulary
 from orchestrator.spec.shape import ANYTHING, Shape
 from orchestrator.spec.support import REFUSED, WITHOUT_EFFECT
 
@@ -31,7 +31,8 @@ WITH_A_VARIABLE = r"\$"
 """Any value may come from a variable: `"${PORT:-80}"`."""
 SHARED = {
     id(shape): name.lower().strip("_")
-    for name, shape in vars(schema).items()
+    for module in (vocabulary, buildschema, deployschema, serviceschema, schema)
+    for name, shape in vars(module).items()
     if isinstance(shape, Shape) and (shape.fields or shape.items or shape.values)
 }
 """Shapes with a name of their own become `$defs`."""

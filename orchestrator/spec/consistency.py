@@ -183,8 +183,6 @@ class _Checker:
         for key, block, inner in _TWICE:
             other = resources.get(block)
             if key in service and isinstance(other, Map) and not _same(service[key], other.get(inner)):
-                if inner not in other and inner != "memory":
-                    continue
                 yield self._fail(
                     name, f"says {key} and deploy.resources.{block}.{inner}, and they differ", service.place(key),
                     "keep one of them",

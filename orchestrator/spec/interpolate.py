@@ -245,10 +245,11 @@ def as_integer(text: str) -> int:
 
 
 def as_number(text: str) -> float:
-    """A decimal number, without blanks or underscores."""
-    if not re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", text):
+    """A decimal number, without blanks; underscores may stand between digits."""
+    digits = re.sub(r"(?<=\d)_(?=\d)", "", text)
+    if not re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", digits):
         raise ValueError("no number")
-    return float(text)
+    return float(digits)
 
 
 def is_text(value: Any) -> bool:

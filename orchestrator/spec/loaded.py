@@ -150,7 +150,7 @@ def _nameless(where: str = "") -> BadValue:
 
 def _select(tree: Map, profiles: Iterable[str]) -> list[str]:
     """Take the services of inactive profiles out of `tree`; their names. Source: Compose Specification, profiles."""
-    services, active = tree.get("services") or Map(), set(profiles)
+    services, active = tree.get("services") or Map(), set(profiles) or {""}
     inactive = [
         name
         for name, service in services.items()
@@ -187,13 +187,8 @@ def as_compose(tree: Map) -> dict[str, Any]:
     shown: dict[str, Any] = _doubled(plain(_without_extensions(rest, PROJECT)))
     for service in shown.setdefault("services", {}).values():
         service.pop("env_file", None)
-        for hook in service.get("pre_start", ()):
-            hook.setdefault("command", None)
-            hook.setdefault("entrypoint", None)
-        service.setdefault("command", None)
-        service.setdefault("entrypoint", None)
-        if isinstance(service.get("blkio_config"), dict):
-            _capitalise(service["blkio_config"])
+        for container in (service, *service.get("pre_start", ())):
+            _complete(container)
         if isinstance(service.get("deploy"), dict):
             service["deploy"].setdefault("placement", {})
             service["deploy"].setdefault("resources", {})
@@ -202,11 +197,23 @@ def as_compose(tree: Map) -> dict[str, Any]:
     return {**shown, **top}
 
 
+def _complete(container: dict[str, Any]) -> None:
+    """What Docker Compose prints in its JSON only."""
+    container.setdefault("command", None)
+    container.setdefault("entrypoint", None)
+    if isinstance(container.get("blkio_config"), dict):
+        _capitalise(container["blkio_config"])
+    for env_file in container.get("env_file", ()):
+        if env_file.get("required"):
+            del env_file["required"]
+
+
 def _capitalise(blkio: dict[str, Any]) -> None:
     """Docker Compose prints `Path`, `Rate` and `Weight` here, in its JSON only."""
     for key, limits in blkio.items():
         if isinstance(limits, list):
-            blkio[key] = [{name.capitalize(): value for name, value in limit.items()} for limit in limits]
+            empty = {"Path": "", **({"Weight": 0} if key == "weight_device" else {"Rate": "0"})}
+            blkio[key] = [empty | {name.capitalize(): value for name, value in limit.items()} for limit in limits]
 
 
 def _without_extensions(value: Any, shape: Any) -> Any:

@@ -79,6 +79,7 @@ def _appended(base: Seq, over: Seq) -> Seq:
     known = [plain(item) for item in base]
     for item, at in over.entries():
         if not _is_in(plain(item), known):
+            known.append(plain(item))
             base.push(item, at)
     return base
 
@@ -91,10 +92,15 @@ def _replaced(_base: Any, over: Any, _shape: Shape, _where: Where) -> Any:
     return over
 
 
-def _by_key(base: Any, over: Any, _shape: Shape, _where: Where) -> Any:
+def _by_key(base: Any, over: Any, _shape: Shape, where: Where) -> Any:
     """List and map form mix: both become a map; a null is a value."""
     if over is None or base is None:
         return base if over is None else over
+    if isinstance(over, Seq):
+        for item, at in over.entries():
+            if not isinstance(item, str):
+                what = f'{where.path} lists "{text(item)}", which is no text'
+                raise BadValue(what, where=str(at), fix="put it in quotes")
     result = as_map(base)
     for key, value in as_map(over).items():
         result.put(key, value, over.place(key) if isinstance(over, Map) else over.at)
@@ -113,13 +119,24 @@ def as_map(value: Any) -> Map:
 
 
 def _words(base: Any, over: Any, _shape: Shape, _where: Where) -> Any:
-    """A text or a list, joined."""
+    """A text or a list, joined; as in Docker Compose, a mapping counts as the list of its keys or `key=value`."""
     if over is None or base is None:
         return base if over is None else over
+    if isinstance(over, Map):
+        over = _keys_as_list(over)
+    elif not isinstance(over, str | Seq):
+        return base
     joined = as_list(base)
     for item, at in as_list(over).entries():
         joined.push(item, at)
     return joined
+
+
+def _keys_as_list(value: Map) -> Seq:
+    listed = Seq(value.at)
+    for key, entry in sorted(value.items()):
+        listed.push(key if entry is None else f"{key}={text(entry)}", value.place(key))
+    return listed
 
 
 def as_list(value: Any, at: At | None = None) -> Seq:

@@ -12,11 +12,10 @@ from orchestrator.spec.interpolate import Lookup
 from orchestrator.spec.merge import merge_maps
 from orchestrator.spec.mounts import clean
 from orchestrator.spec.paths import maps
-from orchestrator.spec.schema import SERVICE
+from orchestrator.spec.schema import PRE_START
 from orchestrator.spec.tree import At, Map, Seq, clone
 
 SERVICE_PREFIX = "service:"
-SERVICE_NETWORKS = SERVICE.child("networks")
 SHARED = ("network_mode", "ipc", "pid", "uts", "cgroup")
 """Keys that may name another service whose namespace is shared."""
 
@@ -91,19 +90,21 @@ def _normalise_service(service: Map, at: At, lookup: Lookup) -> None:
             mount["target"] = clean(mount["target"])
     _imply_dependencies(service, at)
     _copy_scale(service)
-    for hook in maps(service.get("pre_start")):
-        _complete_hook(hook, service)
+    if isinstance(hooks := service.get("pre_start"), Seq):
+        hooks[:] = [_completed_hook(hook, service) if isinstance(hook, Map) else hook for hook in hooks]
 
 
-def _complete_hook(hook: Map, service: Map) -> None:
-    """A container that runs before the service has its image and its networks."""
-    if service.get("image") and hook.get("image") is None:
-        hook.put("image", service["image"], hook.at)
-    if service.get("network_mode"):
-        hook.setdefault("network_mode", service["network_mode"])
-    elif isinstance(networks := service.get("networks"), Map):
-        own = hook.get("networks")
-        hook["networks"] = merge_maps(clone(networks), own if isinstance(own, Map) else Map(hook.at), SERVICE_NETWORKS)
+_OF_THE_HOOK = ("command", "volumes")
+"""What a hook has only of its own."""
+
+
+def _completed_hook(hook: Map, service: Map) -> Map:
+    """A container that runs before the service: all that it can have is the service's, and the hook's on top."""
+    base = Map(hook.at)
+    for key in PRE_START.fields or ():
+        if key in service and key not in _OF_THE_HOOK:
+            base.put(key, clone(service[key]), service.place(key))
+    return merge_maps(base, hook, PRE_START)
 
 
 def _resolve_arguments(build: Map, lookup: Lookup) -> None:

@@ -80,7 +80,7 @@ def _mode(value: Any) -> str:
     if isinstance(value, float):
         raise ValueError(f"{value} is no file mode")
     if isinstance(value, str):
-        if not value or not all(digit in "01234567" for digit in value):
+        if not value.removeprefix("+") or not all(digit in "01234567" for digit in value.removeprefix("+")):
             raise ValueError(f'"{value}" is no file mode, write it in octal: "0440"')
         value = int(value, 8)
     return f"0{int(value):o}" if value else "00"
@@ -90,7 +90,7 @@ def _integer(value: Any) -> int:
     if isinstance(value, str):
         if value == "all":
             return -1
-        if not value.lstrip("-").isdigit():
+        if not value.lstrip("-+").isdigit():
             raise ValueError(f'"{value}" is no integer')
     return int(value)
 

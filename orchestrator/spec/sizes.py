@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 
-_SIZE = re.compile(r"(-?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?) ?([a-z]*)", re.IGNORECASE)
+_SIZE = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?) ?([a-z]*)", re.IGNORECASE)
+_UNDERSCORE = re.compile(r"(?<=\d)_(?=\d)")
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 
 def parse(text: str) -> int:
     """Bytes. Raises ValueError with the reason."""
-    found = _SIZE.fullmatch(text)
+    found = _SIZE.fullmatch(_UNDERSCORE.sub("", text))
     if not found:
         raise ValueError(f'"{text}" is no size, write a number with a unit: 512m, 2g')
     number, unit = found.group(1), found.group(2).lower()
