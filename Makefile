@@ -7,7 +7,7 @@
 PY := .venv/bin/python
 BIN := .venv/bin
 
-.PHONY: demo test check format lint unit fuzz bench-compose docs clean
+.PHONY: demo test check format lint unit fuzz bench-compose bench-config docs clean
 
 demo: setup
 	@scripts/demo.sh
@@ -35,6 +35,10 @@ fuzz: .venv/made
 
 bench-compose: setup
 	$(PY) tests/bench/compose.py
+
+# orch config beside Docker Compose's on 10,000 lines: wall time, the load's own CPU time, memory
+bench-config: .venv/made
+	$(PY) -m tests.bench.config
 
 docs: .venv/made
 	$(PY) scripts/reference.py

@@ -76,16 +76,20 @@ _PLAIN_NAME = re.compile(rb"""(["']?)([a-z0-9][a-z0-9_-]*)\1""")
 
 def _written_name(request: Request, paths: Iterable[Path]) -> str:
     """The last `name:` of the files; what is no plain one, or can't be read, is the loader's to judge."""
-    from orchestrator.spec import read
-
     try:
         written = [match for path in paths if str(path) != "-" for match in _NAME_LINE.findall(path.read_bytes())]
     except OSError:
-        return read(request).name
+        return _loaded_name(request)
     if not written:
         return ""
     plain = _PLAIN_NAME.fullmatch(written[-1])
-    return plain[2].decode() if plain else read(request).name
+    return plain[2].decode() if plain else _loaded_name(request)
+
+
+def _loaded_name(request: Request) -> str:
+    from orchestrator.spec import read
+
+    return read(request).name
 
 
 def find(request: Request, warn: Warn) -> Project:

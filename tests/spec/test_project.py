@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 
 from orchestrator.errors import BadValue
+from orchestrator.spec import Request, project_name, read
 
 A = "services: {a: {image: i, hostname: '${V:-none}'}}\n"
 
@@ -96,3 +99,22 @@ def test_profiles_come_from_the_flag_or_the_variable(folder: Any) -> None:
     assert set(folder.compose(env={"COMPOSE_PROFILES": "p, q"})["services"]) == {"a", "p", "q"}
     assert set(folder.compose(env={"COMPOSE_PROFILES": "p"}, profiles=("q",))["services"]) == {"a", "q"}
     assert set(folder.compose(profiles=("*",))["services"]) == {"a", "p", "q"}
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("name: plain", "plain"), ("name: 'Quoted'", "quoted"), ("name: ${N:-given}", "given"), ("x-a: 1", "folder")],
+)
+def test_the_name_alone_is_what_the_loader_says(folder: Any, text: str, name: str) -> None:
+    folder.write(f"{text}\nservices: {{a: {{image: i}}}}")
+    request = Request(cwd=str(folder.path), project_directory="folder")
+
+    assert project_name(request) == read(request).name == name
+
+
+def test_a_plain_name_needs_no_yaml(folder: Any) -> None:
+    folder.write("name: plain\nservices: {a: {image: i}}")
+    code = "import sys; from orchestrator import spec; spec.project_name(spec.Request()); print('yaml' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], cwd=folder.path, capture_output=True, text=True, check=True)
+
+    assert said.stdout == "False\n"
