@@ -50,7 +50,7 @@ class Convergence:
             await self._keep_homes()
             outcome = await self._loop(stored, lock, wait_timeout_s, detach)
             if outcome.converged and intent.removed:
-                await self._taken_down(stored)
+                outcome = await self._taken_down(stored, outcome)
         return msgspec.structs.replace(outcome, took_s=monotonic_s() - started_s)
 
     async def _replaced(self, stored: Stored) -> int:
@@ -60,18 +60,15 @@ class Convergence:
             return stored.intent.revision
         return 0 if there.stored_at_revision == stored.stored_at_revision else there.intent.revision
 
-    async def _taken_down(self, stored: Stored) -> None:
-        """Forgets the stack, unless a node is silent on which some of it may be left: then it stays declared."""
-        name = stored.intent.stack.name
+    async def _taken_down(self, stored: Stored, outcome: Outcome) -> Outcome:
+        """Forgets the stack, unless a node is silent on which some of it may be left: then it is not removed yet."""
         silent = [node.name for node in self._observer.nodes.values() if node.status is not NodeStatus.READY]
         if silent:
-            text = (
-                f"{name} stays declared: some of it may be left on {', '.join(silent)}; orch down again when it is back"
-            )
-            notice(self._emit, self._observer, text)
-            return
+            left = tuple(_left_on(node) for node in silent)
+            return msgspec.structs.replace(outcome, converged=False, blocked=left)
         with suppress(RevisionConflict):
-            await self._stacks.forget(name, replaces=stored)
+            await self._stacks.forget(stored.intent.stack.name, replaces=stored)
+        return outcome
 
     async def _loop(self, stored: Stored, lock: StackLock, wait_timeout_s: float | None, detach: bool) -> Outcome:
         intent, observer = stored.intent, self._observer
@@ -139,6 +136,16 @@ class Convergence:
             await self._stacks.forget_home(volume)
         else:
             await self._stacks.set_home(volume, node)
+
+
+def _left_on(node: NodeName) -> Blocked:
+    return Blocked(
+        subject=f"node {node}",
+        reason="does not answer: some of the stack may be left there, so it stays declared",
+        severity=Severity.FAILED,
+        fix="orch down again when it is back",
+        node=node,
+    )
 
 
 def _outcome(intent: Intent, verdict: Verdict) -> Outcome:

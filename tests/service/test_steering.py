@@ -18,12 +18,11 @@ from orchestrator.model.names import (
     STACK,
     StackName,
 )
-from orchestrator.model.plan import StopContainer
+from orchestrator.model.plan import Severity, StopContainer
 from orchestrator.model.spec import ServiceSpec, VolumeSpec
-from orchestrator.reconciler.events import Noticed
 from orchestrator.service.control import UpRequest
 from orchestrator.store import Stacks, hold
-from tests.reconciler.cluster import N1, N2, SHOP, Cluster, eventually, made, only
+from tests.reconciler.cluster import N1, N2, SHOP, Cluster, eventually, made
 from tests.service.shop import DB, EXITED, RUNNING, WEB, pair, states
 
 # -- scale, stop, start, restart, rm ----------------------------------------------------------------------------------
@@ -182,9 +181,12 @@ async def test_a_stack_stays_declared_while_a_node_is_down_that_may_have_some_of
     cluster = Cluster(N1, N2)
     await cluster.up(pair())
     cluster.n2.unplug()
-    assert (await cluster.run(lambda control: control.down(SHOP))).converged
+    outcome = await cluster.run(lambda control: control.down(SHOP))
+
+    assert not outcome.converged
+    assert [(entry.subject, entry.severity) for entry in outcome.blocked] == [("node n2", Severity.FAILED)]
+    assert "it stays declared" in outcome.blocked[0].reason
     assert await Stacks(cluster.store).names() == (SHOP,)
-    assert "shop stays declared" in only(cluster.events, Noticed)[-1].text
 
     cluster.n2.plug()
     assert (await cluster.run(lambda control: control.down(SHOP))).converged
