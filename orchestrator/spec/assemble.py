@@ -94,7 +94,7 @@ class Assembler:
         tree = merge.merge_maps(tree, merge.stripped(layer), PROJECT)
         for name, subnet in sorted(subnets - _subnets(tree)):
             self._warn(f'{layer.at}: network "{name}" loses its pool {subnet}, as in Docker Compose: name it here, too')
-        unique.unique(tree, PROJECT, lenient=self._as_written)
+        unique.unique(tree, PROJECT)
         errors: list[SpecError] = []
         validate.check(tree, PROJECT, "", tree.at, errors)
         raise_all(errors)
@@ -102,7 +102,7 @@ class Assembler:
             self._warn(f"{tree.place('version')}: `version` is obsolete and has no effect")
         canonical.canonical(tree, PROJECT, errors, lenient=self._as_written)
         raise_all(errors)
-        unique.unique(tree, PROJECT, lenient=self._as_written)
+        unique.unique(tree, PROJECT)
         return tree
 
     def _extend(self, layer: Map, file: Path) -> None:
@@ -112,7 +112,11 @@ class Assembler:
         if services is None or isinstance(services, Reset):
             return
         if not isinstance(services, Map):
-            raise BadValue("services must be a mapping", where=str(layer.place("services")))
+            raise BadValue(
+                "services must be a mapping",
+                where=str(layer.place("services")),
+                fix='write each service as "name:" below it, without a dash',
+            )
         extends.apply(extends.Layer(shown(str(file), self._cwd), services, self._opener(self._directory)))
 
     def _opener(self, directory: str) -> Any:

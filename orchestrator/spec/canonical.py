@@ -26,7 +26,7 @@ def canonical(tree: Map, shape: Shape, errors: list[SpecError], *, lenient: bool
     for key, value in tree.items():
         child = shape.child(key)
         if transformer := TRANSFORMERS.get(child.rule):
-            value = _transformed(transformer, value, tree.place(key), errors, lenient)
+            value = _transformed(child.rule, transformer, value, tree.place(key), errors, lenient)
             tree[key] = value
         if isinstance(value, Map):
             canonical(value, child, errors, lenient=lenient)
@@ -36,20 +36,28 @@ def canonical(tree: Map, shape: Shape, errors: list[SpecError], *, lenient: bool
                     canonical(item, child.items, errors, lenient=lenient)
 
 
-def _transformed(transformer: Transformer, value: Any, at: At, errors: list[SpecError], lenient: bool) -> Any:
+def _transformed(
+    rule: Rule, transformer: Transformer, value: Any, at: At, errors: list[SpecError], lenient: bool
+) -> Any:
     try:
         return transformer(value, at)
     except _Bad as error:
-        if not (lenient and "$" in error.item):
-            errors.append(error.error)
+        is_what = f"is no {_NOUNS[rule]}" if rule in _NOUNS else "can't stand here"
+        for item, place, why in error.items:
+            if not (lenient and "$" in text(item)):
+                errors.append(BadValue(f'"{text(item)}" {is_what}', where=str(place), why=why))
         return value
 
 
+_NOUNS = {Rule.PORTS: "port", Rule.MOUNTS: "mount", Rule.DEVICES: "device"}
+
+
 class _Bad(Exception):
-    def __init__(self, item: Any, at: At, why: str) -> None:
-        super().__init__(why)
-        self.item = text(item)
-        self.error = BadValue(f'"{text(item)}" can\'t stand here', where=str(at), why=why)
+    """The entries that can't be read, each with its place and the reason."""
+
+    def __init__(self, *items: tuple[Any, At, str]) -> None:
+        super().__init__(items)
+        self.items = items
 
 
 def _items(transform: Callable[[str], dict[str, Any]]) -> Transformer:
@@ -58,12 +66,15 @@ def _items(transform: Callable[[str], dict[str, Any]]) -> Transformer:
     def transformed(value: Any, _at: At) -> Any:
         if not isinstance(value, Seq):
             return value
+        bad = []
         for index, (item, place) in enumerate(value.entries()):
             if isinstance(item, str):
                 try:
                     value[index] = as_tree(transform(item), place)
                 except ValueError as error:
-                    raise _Bad(item, place, str(error)) from error
+                    bad.append((item, place, str(error)))
+        if bad:
+            raise _Bad(*bad)
         return value
 
     return transformed
@@ -82,10 +93,15 @@ def as_tree(value: Any, at: At) -> Any:
 def _ports(value: Any, _at: At) -> Any:
     if not isinstance(value, Seq):
         return value
-    result = Seq(value.at)
+    result, bad = Seq(value.at), []
     for item, at in value.entries():
-        for port in _port(item, at):
-            result.push(port, at)
+        try:
+            for port in _port(item, at):
+                result.push(port, at)
+        except ValueError as error:
+            bad.append((item, at, str(error)))
+    if bad:
+        raise _Bad(*bad)
     return result
 
 
@@ -93,14 +109,10 @@ def _port(item: Any, at: At) -> list[Any]:
     if isinstance(item, Map):
         return [item]
     if not isinstance(item, str | int):
-        raise _Bad(item, at, "a port is an integer, a text or a mapping")
+        raise ValueError("a port is an integer, a text or a mapping")
     if isinstance(item, int):
         return [as_tree({"target": item, "protocol": "tcp", "mode": "ingress"}, at)]
-    try:
-        found = ports.parse(item)
-    except ValueError as error:
-        raise _Bad(item, at, str(error)) from error
-    return [as_tree(_long_port(port), at) for port in found]
+    return [as_tree(_long_port(port), at) for port in ports.parse(item)]
 
 
 def _long_port(port: ports.PublishedPort) -> dict[str, Any]:
@@ -180,7 +192,7 @@ def _resource(value: Any, _at: At) -> Any:
     value["external"] = True
     if external.get("name"):
         if value.get("name") and value["name"] != external["name"]:
-            raise _Bad(external["name"], at, f'it is named "{value["name"]}" already')
+            raise _Bad((external["name"], at, f'it is named "{value["name"]}" already'))
         value.put("name", external["name"], external.place("name"))
     return value
 

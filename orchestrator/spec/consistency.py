@@ -5,6 +5,7 @@ Only active services are asked. All findings come out at once. Source: compose-g
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -114,11 +115,15 @@ class _Checker:
                 yield self._fail(name, f'depends on "{other}", whose profile is not active', at,
                                  "activate its profile, or set `required: false`")  # fmt: skip
             else:
-                yield self._fail(name, f'depends on "{other}", which is not a service', at, self._near("services"))
+                yield self._fail(
+                    name, f'depends on "{other}", which is not a service', at, self._near("services", other)
+                )
 
-    def _near(self, kind: str) -> str:
-        known = [key for key in self._project.get(kind) or () if key != "default"]
-        return f"{kind}: {', '.join(sorted(known))}" if known else f"add it under {kind}"
+    def _near(self, kind: str, name: str) -> str:
+        known = sorted(key for key in self._project.get(kind) or () if key != "default")
+        if close := difflib.get_close_matches(name, known, n=1):
+            return f'did you mean "{close[0]}"? else add "{name}" under {kind}'
+        return f"add it under {kind}, which has {', '.join(known)}" if known else f"add it under {kind}"
 
     def _references(self, name: str, service: Map) -> Iterator[SpecError]:
         for kind in ("networks", "models"):
@@ -128,13 +133,13 @@ class _Checker:
                     yield self._fail(name, what, service[kind].place(key), "give the network a name without x-")
                 elif key not in (self._project.get(kind) or ()):
                     what = f'uses {kind[:-1]} "{key}", which is not defined'
-                    yield self._fail(name, what, service[kind].place(key), self._near(kind))
+                    yield self._fail(name, what, service[kind].place(key), self._near(kind, key))
         for holder in (service, service.get("build") or Map()):
             for kind in ("secrets", "configs"):
                 for grant in maps(holder.get(kind)):
                     if grant.get("source") not in (self._project.get(kind) or ()):
                         what = f'uses {kind[:-1]} "{grant.get("source", "")}", which is not defined'
-                        yield self._fail(name, what, grant.at, self._near(kind))
+                        yield self._fail(name, what, grant.at, self._near(kind, grant.get("source", "")))
 
     def _network_mode(self, name: str, service: Map) -> Iterator[SpecError]:
         mode = service.get("network_mode", "")
@@ -207,7 +212,7 @@ class _Checker:
             wanted = service.get("container_name")
             if wanted and wanted in owners:
                 what = f'wants the container name "{wanted}", which "{owners[wanted]}" has'
-                yield self._fail(name, what, service.place("container_name"))
+                yield self._fail(name, what, service.place("container_name"), "give one of them another name")
             owners.setdefault(wanted or "", name)
 
 

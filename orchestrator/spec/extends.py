@@ -6,10 +6,11 @@ Source: Compose Specification, `extends`.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from orchestrator.errors import BadValue
+from orchestrator.errors import BadValue, SeveralErrors, SpecError
 from orchestrator.spec import merge
 from orchestrator.spec.schema import SERVICE
 from orchestrator.spec.tree import At, Map, clone
@@ -26,8 +27,16 @@ class Layer(NamedTuple):
 def apply(layer: Layer) -> None:
     """Resolve every `extends` of the layer; its services are changed, their tags stay."""
     done: dict[tuple[str, str], Any] = {}
+    errors: dict[str, SpecError] = {}
     for name in list(layer.services):
-        layer.services[name] = _extended(layer, name, (), done)
+        try:
+            layer.services[name] = _extended(layer, name, (), done)
+        except SpecError as error:
+            errors.setdefault(str(error), error)
+    if len(errors) == 1:
+        raise next(iter(errors.values()))
+    if errors:
+        raise SeveralErrors(errors.values())
 
 
 def _extended(layer: Layer, name: str, chain: tuple[tuple[str, str], ...], done: dict[tuple[str, str], Any]) -> Any:
@@ -38,8 +47,11 @@ def _extended(layer: Layer, name: str, chain: tuple[tuple[str, str], ...], done:
     if not isinstance(service, Map) or "extends" not in service:
         return service
     if step in chain:
+        done.update(dict.fromkeys(chain[chain.index(step) :], service))  # told once
         loop = " -> ".join(f'"{other}" in {file}' for file, other in (*chain[chain.index(step) :], step))
-        raise BadValue(f'service "{name}" extends itself', where=str(service.place("extends")), why=loop)
+        raise BadValue(
+            f'service "{name}" extends itself', where=str(service.place("extends")), why=loop, fix="remove one of these"
+        )
     base = _base(layer, name, service, (*chain, step), done)
     if base is None:
         return service  # as in Docker Compose, a service that extends nothing keeps saying so
@@ -59,12 +71,17 @@ def _base(layer: Layer, name: str, service: Map, chain: tuple[Any, ...], done: d
         raise BadValue(
             f'service "{name}" extends "{wanted}", which {holder.file} does not have',
             where=str(at),
-            fix=f"it has {', '.join(sorted(holder.services)) or 'no services'}",
+            fix=_offered(wanted, sorted(other for other in holder.services if other != name)),
         )
     if not isinstance(holder.services[wanted], Map | None):
         what = f'service "{name}" extends "{wanted}", which is no mapping in {holder.file}'
         raise BadValue(what, where=str(at))
     return _extended(holder, wanted, chain, done)
+
+
+def _offered(wanted: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(wanted, names, n=1)
+    return f'did you mean "{near[0]}"?' if near else f"it has {', '.join(names) or 'no other services'}"
 
 
 def _long(name: str, target: Any, at: At) -> tuple[str, str | None]:

@@ -124,6 +124,7 @@ def as_written(request: Request) -> dict[str, Any]:
     found = project.find(request, lambda _text: None)
     tree, name = _assembled(found, dict(found.env), lambda _text: None, as_written=True)
     normalise.normalise(tree, name, lambda _name: None)
+    normalise.drop_unused_default(tree)
     tree.put("name", name)
     shown: dict[str, Any] = plain(tree)
     return shown

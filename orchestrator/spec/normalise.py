@@ -165,6 +165,16 @@ def _name_resources(resources: Any, project: str) -> None:
             resource.put("name", key if resource.get("external") else f"{project}_{key}", resource.at)
 
 
+def drop_unused_default(tree: Map) -> None:
+    """Take out the network that `normalise` added and no service is on."""
+    networks = tree["networks"]
+    is_used = any("default" in (service.get("networks") or ()) for service in maps(tree.get("services")))
+    if networks.places.get("default") == tree.at and not is_used:
+        del networks["default"]
+    if not networks:
+        del tree["networks"]
+
+
 def prune(tree: Map) -> None:
     """Drop networks, volumes, secrets and configs that no service uses."""
     services = maps(tree.get("services"))

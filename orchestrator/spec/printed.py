@@ -188,7 +188,13 @@ def _test(value: Any, shape: Shape, at: At, errors: list[SpecError]) -> Any:
         return DROP
     if value[0] not in ("NONE", "CMD", "CMD-SHELL"):
         what = f'"{value[0]}" is no kind of check'
-        errors.append(BadValue(what, where=str(value.place(0)), fix="begin with NONE, CMD or CMD-SHELL"))
+        errors.append(
+            BadValue(
+                what,
+                where=str(value.place(0)),
+                fix=f"begin with CMD: [CMD, {value[0]}, ...]; or with CMD-SHELL or NONE",
+            )
+        )
     return _seq(value, shape, errors)
 
 

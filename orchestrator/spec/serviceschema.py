@@ -30,6 +30,9 @@ from orchestrator.spec.vocabulary import (
     text,
 )
 
+CONTAINER_NAME = "[a-zA-Z0-9][a-zA-Z0-9_.-]+"
+PULL_POLICY = "^(always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+)$"
+
 DEPENDS_ON = Shape(
     "array object",
     items=TEXT,
@@ -143,7 +146,7 @@ _SERVICE_FIELDS = {
     "cgroup_parent": TEXT,
     "command": COMMAND,
     "configs": grants(Rule.CONFIGS),
-    "container_name": text(pattern="[a-zA-Z0-9][a-zA-Z0-9_.-]+"),
+    "container_name": text(pattern=CONTAINER_NAME),
     "cpu_count": integer(minimum=0),
     "cpu_percent": integer(minimum=0, maximum=100),
     "cpu_period": integer("number string"),
@@ -226,9 +229,7 @@ _SERVICE_FIELDS = {
         },
         required=("type",),
     ),
-    "pull_policy": text(
-        pattern="^(always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+)$"
-    ),
+    "pull_policy": text(pattern=PULL_POLICY),
     "pull_refresh_after": TEXT,
     "read_only": FLAG,
     "restart": TEXT,

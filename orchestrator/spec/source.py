@@ -45,16 +45,43 @@ def documents(content: bytes, file: str) -> list[Any]:
     try:
         return _Composer(file, yaml.parse(content, Loader=_LOADER)).documents()
     except yaml.MarkedYAMLError as error:
-        raise _bad_yaml(file, error) from error
+        raise _bad_yaml(content, file, error) from error
     except (yaml.YAMLError, UnicodeError) as error:
         raise BadYaml("the text is no YAML", where=file, why=" ".join(str(error).split())) from error
 
 
-def _bad_yaml(file: str, error: Any) -> BadYaml:
+def _bad_yaml(content: bytes, file: str, error: Any) -> BadYaml:
     mark = error.problem_mark or error.context_mark
     place = file if mark is None else f"{file}:{mark.line + 1}:{mark.column + 1}"
-    why = " ".join(str(part) for part in (error.context, error.problem) if part)
-    return BadYaml("the text is no YAML", where=place, why=why, fix="mind indentation, colons and quotes")
+    told = " ".join(str(part) for part in (error.context, error.problem) if part)
+    character = _character(content, mark) if mark else ""
+    for words, is_meant, why, fix in _REASONS:
+        if words in told and (not is_meant or character in is_meant):
+            return BadYaml("the text is no YAML", where=place, why=why.format(character), fix=fix)
+    return BadYaml("the text is no YAML", where=place, why=told, fix="mind indentation, colons and quotes")
+
+
+_REASONS = (
+    ("cannot start any token", "\t", "a tab can't indent", "use blanks"),
+    ("cannot start any token", "@`%", 'a text can\'t begin with "{}"', "put it in quotes"),
+    ("cannot start any token", "", '"{}" can\'t begin a text', "put it in quotes"),
+    ("mapping values are not allowed", "", 'a second ": " in a line, or a line too far to the right',
+     "put a text with a colon in quotes, or mind the indentation"),
+    ("did not find expected key", "", "the line is not as far to the right as its neighbours, or a key has no value",
+     "begin the keys of a mapping in one column"),
+    ("expected '-' indicator", "", "a line of a list begins without a dash, or not in its column",
+     'begin each entry with "- " in one column'),
+    ("could not find expected ':'", "", "a line that is no key with a value", 'write "key: value"'),
+    ("unexpected end of stream", "", "a quote or a bracket has no end", "close it"),
+    ("expected ',' or", "", "a bracket has no end, or a comma is missing", "close it, or put a comma between entries"),
+)  # fmt: skip
+"""(libyaml's words, the characters at the place or "" for any, why, fix); the first that fits counts."""
+
+
+def _character(content: bytes, mark: Any) -> str:
+    lines = content.decode("utf-8", "replace").split("\n")
+    line = lines[mark.line] if mark.line < len(lines) else ""
+    return line[mark.column : mark.column + 1]
 
 
 class _Anchor(NamedTuple):

@@ -14,39 +14,35 @@ from orchestrator.spec.tree import Map, Seq
 Index = Callable[[Any], str]
 
 
-def unique(tree: Map, shape: Shape, *, lenient: bool = False) -> None:
+def unique(tree: Map, shape: Shape) -> None:
     """Drop repeats in every list below `tree` whose rule says what a repeat is; `tree` is changed.
 
-    lenient: an entry that can't be read, for it holds a variable, repeats nothing.
+    A text that can't be read repeats nothing.
     """
     for key, value in tree.items():
         child = shape.child(key)
         if isinstance(value, Map):
-            unique(value, child, lenient=lenient)
+            unique(value, child)
         elif isinstance(value, Seq) and child.rule in INDEXES:
-            tree[key] = _distinct(value, INDEXES[child.rule], lenient)
+            tree[key] = _distinct(value, INDEXES[child.rule])
 
 
-def _distinct(value: Seq, index: Index, lenient: bool) -> Seq:
+def _distinct(value: Seq, index: Index) -> Seq:
     result, known = Seq(value.at), dict[str, int]()
     for item, at in value.entries():
         try:
             key = index(item)
         except ValueError as error:
-            if lenient and "$" in _shown(item):
-                result.push(item, at)
-                continue
-            raise BadValue(f"{_shown(item)} can't stand here", where=str(at), why=str(error)) from error
+            if not isinstance(item, str):
+                raise BadValue("the entry can't stand here", where=str(at), why=str(error)) from error
+            result.push(item, at)  # for `canonical` to refuse
+            continue
         if key in known:
             result[known[key]], result.places[known[key]] = item, at
         else:
             known[key] = len(result)
             result.push(item, at)
     return result
-
-
-def _shown(item: Any) -> str:
-    return "the entry" if isinstance(item, Map | Seq) else f'"{text(item)}"'
 
 
 def _by_name(item: Any) -> str:

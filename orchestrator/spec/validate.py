@@ -9,7 +9,8 @@ from typing import Any
 
 from orchestrator.errors import BadValue, SpecError, UnknownKey
 from orchestrator.spec.scalars import text
-from orchestrator.spec.shape import ANYTHING, Shape
+from orchestrator.spec.serviceschema import CONTAINER_NAME, PULL_POLICY
+from orchestrator.spec.shape import ANYTHING, Form, Shape
 from orchestrator.spec.tree import At, Map, Seq, kind, plain
 
 
@@ -53,10 +54,29 @@ def _wrong_kind(value: Any, found: str, shape: Shape, path: str, at: At) -> BadV
     allowed = [_WORDS[k] for k in _ORDER if k in shape.kinds and not (k == "integer" and "number" in shape.kinds)]
     offered = f'"{text(value)}", {_WORDS[found]}' if found in ("string", "integer", "number", "boolean") else ""
     what = f"{path} must be {' or '.join(allowed)}, not {offered or _WORDS[found]}"
+    return BadValue(what, where=str(at), fix=_fix(value, found, shape, path))
+
+
+def _fix(value: Any, found: str, shape: Shape, path: str) -> str:
+    """What to write instead of a value of the wrong kind."""
     if found == "null":
-        return BadValue(what, where=str(at), fix=f"give it a value, or remove {path.rpartition('.')[2]}")
-    quotes = "put it in quotes" if "string" in shape.kinds and offered else ""
-    return BadValue(what, where=str(at), fix=quotes)
+        return f"give it a value, or remove {path.rpartition('.')[2]}"
+    if shape.form is Form.DURATION:
+        return f"write a unit, {text(value)}s or {text(value)}m" if found == "integer" else ""
+    if found == "object" and "string" in shape.kinds and path.endswith("]"):
+        pair = next(iter(value.items()), ("KEY", "value"))
+        return f"write {pair[0]}={text(pair[1])}, with = and no blank" if kind(pair[1]) in _SCALARS else ""
+    if found not in _SCALARS:
+        return ""
+    if "string" in shape.kinds:
+        return "put it in quotes"
+    if "array" in shape.kinds:
+        dash = isinstance(value, str) and value.startswith("-")
+        return 'put a blank after "-"' if dash else f"write it as a list: [{json.dumps(plain(value))}]"
+    return ""
+
+
+_SCALARS = frozenset(("string", "integer", "number", "boolean"))
 
 
 def _wrong_scalar(value: Any, found: str, shape: Shape) -> str:
@@ -64,13 +84,20 @@ def _wrong_scalar(value: Any, found: str, shape: Shape) -> str:
         if shape.choices and value not in shape.choices:
             return f"is not one of {', '.join(shape.choices)}{_near(value, shape.choices)}"
         if shape.pattern and not shape.pattern.search(value):
-            return f"does not match {shape.pattern.pattern}"
+            return f"is not {_PATTERNS.get(shape.pattern.pattern) or f'of the form {shape.pattern.pattern}'}"
         return ""
     if shape.minimum is not None and value < shape.minimum:
         return f"is less than {shape.minimum}"
     if shape.maximum is not None and value > shape.maximum:
         return f"is more than {shape.maximum}"
     return ""
+
+
+_PATTERNS = {
+    CONTAINER_NAME: "a name of two or more letters, digits, dots, hyphens and underscores",
+    PULL_POLICY: "one of always, never, build, missing, if_not_present, refresh, daily, weekly, every_12h",
+}
+"""Patterns in words."""
 
 
 def _near(word: str, words: Iterable[str]) -> str:
@@ -82,7 +109,7 @@ def _check_map(value: Map, shape: Shape, path: str, errors: list[SpecError]) -> 
     for key, entry in value.items():
         at, inner = value.place(key), f"{path}.{key}" if path else key
         if not shape.knows(key):
-            errors.append(_unknown(key, shape, path, at))
+            errors.append(_unknown(key, entry, shape, path, at))
         elif not (shape.fields is not None and key.startswith("x-")):
             check(entry, shape.child(key), inner, at, errors)
     errors.extend(
@@ -94,15 +121,31 @@ def _check_map(value: Map, shape: Shape, path: str, errors: list[SpecError]) -> 
         errors.append(BadValue(f"{path} needs exactly one of {', '.join(shape.one_of)}", where=str(value.at)))
 
 
-def _unknown(key: str, shape: Shape, path: str, at: At) -> SpecError:
+def _unknown(key: str, value: Any, shape: Shape, path: str, at: At) -> SpecError:
     place = path or "a stack file"
     if shape.fields is None:
         return BadValue(
             f'"{key}" can\'t be a name in {place}', where=str(at), fix="use letters, digits, dot, hyphen and underscore"
         )
-    close = difflib.get_close_matches(key, list(shape.fields), n=1, cutoff=0.6)
-    fix = f'did you mean "{close[0]}"?' if close else f"{place} knows {', '.join(sorted(shape.fields))}"
-    return UnknownKey(f'{place} has no key "{key}"', where=str(at), fix=fix)
+    return UnknownKey(f'{place} has no key "{key}"', where=str(at), fix=_known(key, value, shape, place))
+
+
+_MANY = 20
+"""Keys that nobody wants to read in a message."""
+
+
+def _known(key: str, value: Any, shape: Shape, place: str) -> str:
+    """The key that was meant, or where it belongs, or all keys if they are few."""
+    fields = shape.fields or {}
+    if not place.startswith("services.") and isinstance(value, Map) and ("image" in value or "build" in value):
+        return f'a service stands below "services:": indent "{key}" there'
+    if inner := next((f"{name}.{key}" for name, child in fields.items() if key in (child.fields or {})), ""):
+        return f'it belongs to "{inner.split(".")[0]}": {inner}'
+    if close := difflib.get_close_matches(key, list(fields), n=1, cutoff=0.6):
+        return f'did you mean "{close[0]}"?'
+    if len(fields) > _MANY:
+        return f"remove it, or name it x-{key} for a note of your own"
+    return f"{place} knows {', '.join(sorted(fields))}"
 
 
 def _check_seq(value: Seq, shape: Shape, path: str, errors: list[SpecError]) -> None:

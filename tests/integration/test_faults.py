@@ -36,9 +36,7 @@ services:
     [
         pytest.param(
             "services:\n\tweb: {}\n",
-            "stack.yml:2:1: the text is no YAML\n"
-            "  why: while scanning for the next token found character that cannot start any token\n"
-            "  fix: mind indentation, colons and quotes\n",
+            "stack.yml:2:1: the text is no YAML\n  why: a tab can't indent\n  fix: use blanks\n",
             id="no-yaml",
         ),
         pytest.param(

@@ -43,7 +43,8 @@ def test_all_that_is_wrong_with_a_file_comes_at_once(folder: Any) -> None:
     [
         ("    user: 5\n", 'compose.yaml:4:5: services.web.user must be a text, not "5", an integer'
          "\n  fix: put it in quotes"),
-        ("    ports: 80\n", 'compose.yaml:4:5: services.web.ports must be a list, not "80", an integer'),
+        ("    ports: 80\n", 'compose.yaml:4:5: services.web.ports must be a list, not "80", an integer'
+         "\n  fix: write it as a list: [80]"),
         ("    cgroup: hots\n", 'compose.yaml:4:5: services.web.cgroup: "hots" is not one of host, private, '
          'did you mean "host"?'),
         ("    environment:\n", "compose.yaml:4:5: services.web.environment must be a list or a mapping, not nothing"
@@ -55,9 +56,9 @@ def test_all_that_is_wrong_with_a_file_comes_at_once(folder: Any) -> None:
         ("    security_opt:\n      - a\n      - a\n", "compose.yaml:6:9: services.web.security_opt lists the same entry"
          " twice\n  fix: remove one"),
         ("    depends_on:\n      - db\n", 'compose.yaml:5:9: service "web" depends on "db", which is not a service'
-         "\n  fix: services: web"),
+         "\n  fix: add it under services, which has web"),
         ("    networks: [frnt]\nnetworks: {front: }\n", 'compose.yaml:4:16: service "web" uses network "frnt", which is'
-         " not defined\n  fix: networks: front"),
+         " not defined\n  fix: did you mean \"front\"? else add \"frnt\" under networks"),
         ("    volumes:\n      - data:/d\n", 'compose.yaml:5:9: service "web" uses volume "data", which is not defined'
          '\n  fix: add "data:" under volumes, or write "./data" for a folder'),
         ("    network_mode: host\n    networks: [default]\n", 'compose.yaml:4:5: service "web" has both'

@@ -36,7 +36,8 @@ def test_a_loop_of_extends_is_spelled(folder: Any) -> None:
 
     assert folder.refuse() == (
         'compose.yaml:2:7: service "a" extends itself\n'
-        '  why: "a" in compose.yaml -> "b" in compose.yaml -> "a" in compose.yaml'
+        '  why: "a" in compose.yaml -> "b" in compose.yaml -> "a" in compose.yaml\n'
+        "  fix: remove one of these"
     )
 
 
@@ -44,7 +45,7 @@ def test_an_unknown_base_names_those_that_exist(folder: Any) -> None:
     folder.write("services:\n  a: {extends: nope}\n  b: {image: b}\n")
 
     assert folder.refuse() == (
-        'compose.yaml:2:7: service "a" extends "nope", which compose.yaml does not have\n  fix: it has a, b'
+        'compose.yaml:2:7: service "a" extends "nope", which compose.yaml does not have\n  fix: it has b'
     )
 
 

@@ -73,7 +73,7 @@ def test_a_short_form_is_its_long_form(service: Service, short: str, long: str) 
         ('volumes: ["vol::/b"]', "empty part"),
         ('devices: ["a:b:c:d"]', "too many colons"),
         ('command: "it\'s"', "left open"),
-        ("healthcheck: {test: [a]}", "begin with NONE, CMD or CMD-SHELL"),
+        ("healthcheck: {test: [a]}", "begin with CMD: [CMD, a, ...]; or with CMD-SHELL or NONE"),
         ("healthcheck: {interval: 5}", "must be a text"),
         ('stop_grace_period: "5"', "a number with a unit"),
         ("mem_limit: 5q", "is no unit"),

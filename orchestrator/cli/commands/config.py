@@ -19,9 +19,9 @@ LISTS: Mapping[str, Callable[[Mapping[str, Any], str], Iterable[str]]] = {
     "volumes": lambda project, _: project.get("volumes", {}),
     "networks": lambda project, _: project.get("networks", {}),
     "models": lambda project, _: project.get("models", {}),
-    "images": lambda project, name: {
+    "images": lambda project, name: [
         service.get("image") or f"{name}-{key}" for key, service in project.get("services", {}).items()
-    },
+    ],
     "profiles": lambda project, _: {
         profile for service in project.get("services", {}).values() for profile in service.get("profiles", ())
     },
