@@ -89,11 +89,11 @@ class Assembler:
         layer = self._interpolated(document, file)
         layer = self._with_includes(layer, file)
         self._extend(layer, file)
+        self._check_services(tree, layer)
         merge.reset(tree, layer)
         subnets = _subnets(tree)
         tree = merge.merge_maps(tree, merge.stripped(layer), PROJECT)
-        for name, subnet in sorted(subnets - _subnets(tree)):
-            self._warn(f'{layer.at}: network "{name}" loses its pool {subnet}, as in Docker Compose: name it here, too')
+        self._warn_of_pools(layer, subnets - _subnets(tree))
         unique.unique(tree, PROJECT)
         errors: list[SpecError] = []
         validate.check(tree, PROJECT, "", tree.at, errors)
@@ -104,6 +104,16 @@ class Assembler:
         raise_all(errors)
         unique.unique(tree, PROJECT)
         return tree
+
+    def _check_services(self, tree: Map, layer: Map) -> None:
+        """A later file can't say `services:` and nothing; of a first file the schema says so."""
+        if tree.get("services") and "services" in layer and layer["services"] is None:
+            where = str(layer.place("services"))
+            raise BadValue("services must be a mapping, not nothing", where=where, fix="remove it")
+
+    def _warn_of_pools(self, layer: Map, lost: set[tuple[str, str]]) -> None:
+        for name, subnet in sorted(lost):
+            self._warn(f'{layer.at}: network "{name}" loses its pool {subnet}, as in Docker Compose: name it here, too')
 
     def _extend(self, layer: Map, file: Path) -> None:
         services = layer.get("services")

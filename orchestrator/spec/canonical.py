@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestrator.errors import BadValue, SpecError
 from orchestrator.spec import mounts, ports
-from orchestrator.spec.merge import as_list, bare_dependency, context_map, names_as_map
+from orchestrator.spec.merge import as_list, as_map, bare_dependency, context_map, names_as_map
 from orchestrator.spec.scalars import text
 from orchestrator.spec.shape import Rule, Shape
 from orchestrator.spec.tree import At, Map, Seq
@@ -173,7 +173,12 @@ def _by_name(value: Any, _at: At) -> Any:
 
 
 def _build(value: Any, at: At) -> Any:
-    return value if value is None else context_map(value, at)
+    if value is None:
+        return value
+    build = context_map(value, at)
+    if isinstance(contexts := build.get("additional_contexts"), Seq):
+        build["additional_contexts"] = as_map(contexts)
+    return build
 
 
 def _gpus(value: Any, at: At) -> Any:

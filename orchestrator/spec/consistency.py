@@ -12,6 +12,7 @@ from typing import Any
 
 from orchestrator.errors import BadValue, SpecError
 from orchestrator.spec import sizes
+from orchestrator.spec.merge import as_map
 from orchestrator.spec.normalise import SERVICE_PREFIX
 from orchestrator.spec.paths import maps
 from orchestrator.spec.tree import At, Map, Seq
@@ -50,6 +51,7 @@ def _check_service_values(name: str, service: Map) -> Iterator[SpecError]:
                 ipaddress.ip_address(host)
             except ValueError:
                 yield BadValue(f'service "{name}": "{host}" is no IP address', where=str(port.place("host_ip")))
+    yield from _check_contexts(name, service)
     develop = service.get("develop")
     for rule in maps(develop.get("watch")) if isinstance(develop, Map) else ():
         if rule.get("path") == "":
@@ -57,6 +59,17 @@ def _check_service_values(name: str, service: Map) -> Iterator[SpecError]:
     for request in _device_requests(service):
         if request.get("device_ids") and request.get("count") not in (None, -1):
             yield BadValue(f'service "{name}": "count" and "device_ids" exclude each other', where=str(request.at))
+
+
+def _check_contexts(name: str, service: Map) -> Iterator[SpecError]:
+    build = service.get("build")
+    contexts = build.get("additional_contexts") if isinstance(build, Map) else None
+    if isinstance(contexts, Map | Seq):
+        known = as_map(contexts)
+        for key, value in known.items():
+            if not isinstance(value, str):
+                what = f'service "{name}": additional context "{key}" names no folder'
+                yield BadValue(what, where=str(known.place(key)), fix="write name: FOLDER")
 
 
 def _device_requests(service: Map) -> list[Map]:

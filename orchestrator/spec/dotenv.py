@@ -31,7 +31,7 @@ def parse(
     Raises BadValue with file:line.
     """
     text = content.decode("utf-8-sig", "replace")
-    return _Parser(text.replace("\r\n", "\n"), file, lookup, warn, dict(known or {})).parse()
+    return _Parser(text, file, lookup, warn, dict(known or {})).parse()
 
 
 def parse_raw(content: bytes, file: str, lookup: Lookup) -> dict[str, str]:

@@ -75,4 +75,5 @@ def _read_labels(service: Map, cwd: str, warn: Warn) -> None:
             merged.put(key, value, at)
     for key, value in own.items():
         merged.put(key, value, own.place(key))
-    service.put("labels", merged, service.place("labels"))
+    if merged:
+        service.put("labels", merged, service.place("labels"))

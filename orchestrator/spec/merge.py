@@ -49,13 +49,15 @@ def merge_maps(base: Map, over: Map, shape: Shape, path: str = "") -> Map:
     return base
 
 
-COLLECTIONS = frozenset((Rule.VARIABLES, Rule.LABELS, Rule.DEPENDENCIES, Rule.ATTACHMENTS, Rule.MODELS, Rule.HOSTS))
-"""What is a list or a mapping in every file."""
+BY_NAME = frozenset((Rule.DEPENDENCIES, Rule.ATTACHMENTS, Rule.MODELS))
+"""What is a list or a mapping of names in every file; a text in a later one is a name, too."""
 
 
 def _merged(base: Any, over: Any, shape: Shape, where: Where) -> Any:
-    if shape.rule in COLLECTIONS and not all(isinstance(value, Map | Seq | None) for value in (base, over)):
-        raise where.clash()
+    if shape.rule in BY_NAME:
+        over = as_list(over, where.at) if isinstance(over, str) else over
+        if not all(isinstance(value, Map | Seq | None) for value in (base, over)):
+            raise where.clash()
     if rule := RULES.get(shape.rule):
         return rule(base, over, shape, where)
     return _by_type(base, over, shape, where)
@@ -93,18 +95,24 @@ def _replaced(_base: Any, over: Any, _shape: Shape, _where: Where) -> Any:
 
 
 def _by_key(base: Any, over: Any, _shape: Shape, where: Where) -> Any:
-    """List and map form mix: both become a map; a null is a value."""
-    if over is None or base is None:
-        return base if over is None else over
-    if isinstance(over, Seq):
-        for item, at in over.entries():
+    """List and map form mix: both become a list, whose later entries win; so `!reset` of one key is over."""
+    if base is None:
+        return over
+    result = Seq(over.at if isinstance(over, Map | Seq) else where.at)
+    for side in (base, over):
+        for item, at in _as_entries(side, where.at).entries():
             if not isinstance(item, str):
                 what = f'{where.path} lists "{text(item)}", which is no text'
                 raise BadValue(what, where=str(at), fix="put it in quotes")
-    result = as_map(base)
-    for key, value in as_map(over).items():
-        result.put(key, value, over.place(key) if isinstance(over, Map) else over.at)
+            result.push(item, at)
     return result
+
+
+def _as_entries(value: Any, at: At) -> Seq:
+    """A map or a text as a list; what else there is counts as an empty one."""
+    if isinstance(value, Map):
+        return _keys_as_list(value)
+    return as_list(value, at) if isinstance(value, str | Seq) else Seq(at)
 
 
 def as_map(value: Any) -> Map:
@@ -118,23 +126,19 @@ def as_map(value: Any) -> Map:
     return result
 
 
-def _words(base: Any, over: Any, _shape: Shape, _where: Where) -> Any:
+def _words(base: Any, over: Any, _shape: Shape, where: Where) -> Any:
     """A text or a list, joined; as in Docker Compose, a mapping counts as the list of its keys or `key=value`."""
     if over is None or base is None:
         return base if over is None else over
-    if isinstance(over, Map):
-        over = _keys_as_list(over)
-    elif not isinstance(over, str | Seq):
-        return base
     joined = as_list(base)
-    for item, at in as_list(over).entries():
+    for item, at in _as_entries(over, where.at).entries():
         joined.push(item, at)
     return joined
 
 
 def _keys_as_list(value: Map) -> Seq:
     listed = Seq(value.at)
-    for key, entry in sorted(value.items()):
+    for key, entry in sorted((key, stripped(entry)) for key, entry in value.items() if not isinstance(entry, Reset)):
         listed.push(key if entry is None else f"{key}={text(entry)}", value.place(key))
     return listed
 
@@ -210,9 +214,12 @@ def _ulimit(base: Any, over: Any, shape: Shape, where: Where) -> Any:
     return base if over is None else over
 
 
-def _hosts(base: Any, over: Any, _shape: Shape, _where: Where) -> Any:
+def _hosts(base: Any, over: Any, _shape: Shape, where: Where) -> Any:
     if over is None or base is None:
         return base if over is None else over
+    over = over if isinstance(over, Map) else _as_entries(over, where.at)
+    if not isinstance(base, Map | Seq):
+        raise where.clash()
     return _appended(hosts_list(base), hosts_list(over))
 
 
@@ -222,6 +229,9 @@ def hosts_list(value: Any) -> Seq:
         return value
     result = Seq(value.at)
     for host, addresses in value.items():
+        if addresses is None:
+            result.push(host, value.place(host))
+            continue
         for address in addresses if isinstance(addresses, Seq) else [addresses]:
             result.push(f"{host}={text(address)}", value.place(host))
     return result

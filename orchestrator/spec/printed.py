@@ -218,6 +218,9 @@ def _hosts(value: Any, _shape: Shape, _at: At, errors: list[SpecError]) -> Any:
 def _ulimit(value: Any, shape: Shape, at: At, errors: list[SpecError]) -> Any:
     if isinstance(value, Map):
         return _map(value, shape, errors)
+    if isinstance(value, float):
+        errors.append(BadValue(f"{text(value)} is no limit", where=str(at), fix="write an integer"))
+        return DROP
     return int(value) or Map(at)
 
 

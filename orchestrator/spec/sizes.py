@@ -21,7 +21,7 @@ def parse(text: str) -> int:
     prefix = unit[:1] if unit[:1] in _POWERS else ""
     if unit[len(prefix) :] not in ("", "b", "ib") or (unit[len(prefix) :] == "ib" and not prefix):
         raise ValueError(f'"{unit}" is no unit: b, k, m, g, t, p')
-    if number.startswith("-") and unit:
+    if number.startswith("-") and text != number:
         raise ValueError(f'"{text}" is less than nothing')
     factor = 1024 ** _POWERS[prefix]
     size = int(number) * factor if number.lstrip("-").isdigit() else float(number) * factor

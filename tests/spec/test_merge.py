@@ -85,9 +85,9 @@ def test_documents_of_one_file_merge_like_files(folder: Any) -> None:
     assert folder.compose()["services"]["a"]["user"] == "y"
 
 
-@pytest.mark.parametrize("key", ["environment", "labels", "sysctls", "depends_on", "networks", "extra_hosts"])
-@pytest.mark.parametrize(("first", "second"), [("[a]", "a text"), ("3", "{a: b}"), ("{a: b}", "true")])
-def test_a_list_or_a_mapping_does_not_merge_with_a_text(folder: Any, key: str, first: str, second: str) -> None:
+@pytest.mark.parametrize("key", ["depends_on", "networks", "models"])
+@pytest.mark.parametrize(("first", "second"), [("[a]", "5"), ("3", "{a: b}"), ("{a: b}", "true")])
+def test_names_do_not_merge_with_a_number(folder: Any, key: str, first: str, second: str) -> None:
     folder.write(
         f"services:\n  a:\n    image: i\n    {key}: {first}\n",
         over_yml=f"services:\n  a:\n    {key}: {second}\n",
