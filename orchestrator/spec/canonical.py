@@ -110,9 +110,7 @@ def _port(item: Any, at: At) -> list[Any]:
         return [item]
     if not isinstance(item, str | int):
         raise ValueError("a port is an integer, a text or a mapping")
-    if isinstance(item, int):
-        return [as_tree({"target": item, "protocol": "tcp", "mode": "ingress"}, at)]
-    return [as_tree(_long_port(port), at) for port in ports.parse(item)]
+    return [as_tree(_long_port(port), at) for port in ports.parse(text(item))]
 
 
 def _long_port(port: ports.PublishedPort) -> dict[str, Any]:

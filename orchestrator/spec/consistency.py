@@ -52,6 +52,8 @@ def _check_service_values(name: str, service: Map) -> Iterator[SpecError]:
             except ValueError:
                 yield BadValue(f'service "{name}": "{host}" is no IP address', where=str(port.place("host_ip")))
     yield from _check_contexts(name, service)
+    if "pid" in service and service["pid"] is None:
+        yield BadValue(f'service "{name}": pid has no value', where=str(service.place("pid")), fix="remove pid")
     develop = service.get("develop")
     for rule in maps(develop.get("watch")) if isinstance(develop, Map) else ():
         if rule.get("path") == "":

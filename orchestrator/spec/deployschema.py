@@ -72,7 +72,7 @@ DEPLOY = record(
             {
                 "constraints": strings(distinct=False),
                 "preferences": list_of(record({"spread": TEXT})),
-                "max_replicas_per_node": integer(),
+                "max_replicas_per_node": integer(minimum=0),
             }
         ),
     },

@@ -211,7 +211,7 @@ def _logging(base: Any, over: Any, shape: Shape, where: Where) -> Any:
 def _ulimit(base: Any, over: Any, shape: Shape, where: Where) -> Any:
     if isinstance(base, Map) and isinstance(over, Map):
         return merge_maps(base, over, shape, where.path)
-    return base if over is None else over
+    return over
 
 
 def _hosts(base: Any, over: Any, _shape: Shape, where: Where) -> Any:

@@ -27,7 +27,7 @@ def set_defaults(tree: Map) -> None:
     for service in maps(tree.get("services")):
         if isinstance(build := service.get("build"), Map):
             _default(build, "context", ".")
-            if not build.get("dockerfile_inline"):
+            if "dockerfile_inline" not in build:
                 _default(build, "dockerfile", "Dockerfile")
         for port in maps(service.get("ports")):
             _default(port, "protocol", "tcp")

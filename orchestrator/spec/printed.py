@@ -98,6 +98,8 @@ def _integer(value: Any) -> int:
 def _count(value: Any) -> int:
     if isinstance(value, str):
         raise ValueError(f'"{value}" must be an integer, without quotes')
+    if value < 0:
+        raise ValueError(f'"{value}" is less than 0')
     return int(value)
 
 

@@ -87,6 +87,25 @@ def test_a_list_takes_what_a_later_file_says(
     assert {key: printed[key] for key in merged} == merged
 
 
+@pytest.mark.parametrize("port", ["-80", "0", "65536", "{target: -1}", "'80000'"])
+def test_a_port_that_can_not_be_is_refused(folder: Any, port: str) -> None:
+    folder.write(f"services: {{a: {{image: i, ports: [{port}]}}}}")
+
+    assert "compose.yaml:1:" in folder.refuse()
+
+
+def test_a_limit_is_not_taken_back_by_nothing(folder: Any) -> None:
+    folder.write("services: {a: {image: i, ulimits: {n: 5}}}", over_yml="services: {a: {ulimits: {n: }}}")
+
+    assert "services.a.ulimits.n must be" in folder.refuse(files=("compose.yaml", "over.yml"))
+
+
+def test_an_empty_inline_dockerfile_is_one(folder: Any) -> None:
+    folder.write('services: {a: {build: {context: /x, dockerfile_inline: ""}}}')
+
+    assert folder.compose()["services"]["a"]["build"] == {"context": "/x"}
+
+
 @pytest.mark.parametrize("keys", ["pids_limit: 5", "cpus: 1", "mem_limit: 1g"])
 def test_a_limit_that_deploy_leaves_out_differs(folder: Any, keys: str) -> None:
     folder.write(f"services: {{a: {{image: i, {keys}, deploy: {{resources: {{limits: {{}}}}}}}}}}")
