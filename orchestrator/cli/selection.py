@@ -53,14 +53,14 @@ def load(project: Project, services: Iterable[str] = (), *, everything: bool = F
     return loaded
 
 
-def read(project: Project, services: Sequence[str] = (), *, everything: bool = False) -> Read:
+def read(project: Project, services: Sequence[str] = ()) -> Read:
     """The canonical project of the files, also what orch can't run, with only `services` and what they depend on.
 
     raises SpecError, NoSuchThing; else as `load`
     """
     from orchestrator import spec
 
-    read = spec.read(request(project, ["*"] if everything else ()))
+    read = spec.read(request(project))
     if any(name not in read.services for name in services):
         read = spec.read(request(project, _profiles_of(project, services)))
     _warn(read.warnings)

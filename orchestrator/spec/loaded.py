@@ -45,6 +45,7 @@ class Read(msgspec.Struct, frozen=True, kw_only=True):
     """The canonical project with places, and what it came from.
 
     env: the variables that the files were read with.
+    profiles: of all services, also of those that are not active.
     """
 
     tree: Map
@@ -52,6 +53,7 @@ class Read(msgspec.Struct, frozen=True, kw_only=True):
     found: Project
     env: Mapping[str, str]
     warnings: tuple[str, ...]
+    profiles: tuple[str, ...] = ()
 
     @property
     def project(self) -> dict[str, Any]:
@@ -102,12 +104,13 @@ def read(request: Request) -> Read:
     errors: list[SpecError] = []
     tree = printed(tree, PROJECT, tree.at, errors)
     raise_all(errors)
+    profiles = {name for service in (tree.get("services") or {}).values() for name in service.get("profiles", ())}
     inactive = _select(tree, found.profiles)
     raise_all(consistency.check(tree, inactive))
     _check_cycles(tree, name)
     normalise.prune(tree)
     envfiles.resolve(tree, env, found.cwd, warn)
-    return Read(tree=tree, name=name, found=found, env=env, warnings=tuple(warnings))
+    return Read(tree=tree, name=name, found=found, env=env, warnings=tuple(warnings), profiles=tuple(sorted(profiles)))
 
 
 def _assembled(found: Project, env: dict[str, str], warn: Warn, *, as_written: bool) -> tuple[Map, str]:

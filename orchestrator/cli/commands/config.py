@@ -14,19 +14,15 @@ from orchestrator.cli.options import Project, pass_project, project_options
 if TYPE_CHECKING:
     from orchestrator.spec import Read
 
-LISTS: Mapping[str, Callable[[Mapping[str, Any], str], Iterable[str]]] = {
-    "services": lambda project, _: project.get("services", {}),
-    "volumes": lambda project, _: project.get("volumes", {}),
-    "networks": lambda project, _: project.get("networks", {}),
-    "models": lambda project, _: project.get("models", {}),
-    "images": lambda project, name: [
-        service.get("image") or f"{name}-{key}" for key, service in project.get("services", {}).items()
-    ],
-    "profiles": lambda project, _: {
-        profile for service in project.get("services", {}).values() for profile in service.get("profiles", ())
-    },
+LISTS: Mapping[str, Callable[[Read], Iterable[str]]] = {
+    "services": lambda read: read.services,
+    "volumes": lambda read: read.document.get("volumes", {}),
+    "networks": lambda read: read.document.get("networks", {}),
+    "models": lambda read: read.document.get("models", {}),
+    "images": lambda read: [service.get("image") or f"{read.name}-{key}" for key, service in read.services.items()],
+    "profiles": lambda read: read.profiles,
 }
-"""What `--services` and its like print, one name a line, of the canonical project and its name."""
+"""What `--services` and its like print, one name a line."""
 
 
 def _lists(function: Any) -> Any:
@@ -88,11 +84,11 @@ def _of_files(project: Project, services: Sequence[str], only: str | None, form:
     """The canonical project, or a list out of it; remarks go to stderr."""
     from orchestrator.cli import output, selection
 
-    read = selection.read(project, services, everything=only == "profiles")
+    read = selection.read(project, services)
     if only == "environment":
         return "\n".join(_environment(read))
     if only:
-        return "\n".join(sorted(LISTS[only](read.document, read.name)))
+        return "\n".join(sorted(LISTS[only](read)))
     for error in read.refusals():
         output.warning(f"orch up refuses this: {str(error).splitlines()[0]}" + (f" ({error.why})" if error.why else ""))
     return _printed(read.project if form == "json" else read.document, form)
