@@ -38,15 +38,14 @@ def request(project: Project, profiles: Iterable[str] = ()) -> Request:
     )
 
 
-def load(project: Project, services: Iterable[str] = (), *, everything: bool = False) -> Loaded:
+def load(project: Project, services: Iterable[str] = ()) -> Loaded:
     """The stack of the files; what the loader warns of goes to stderr. raises SpecError
 
     services: those that the command line names; their profiles are enabled. Source: Compose Specification, profiles.
-    everything: enable all profiles
     """
     from orchestrator import spec
 
-    loaded = spec.load(request(project, ["*"] if everything else ()))
+    loaded = spec.load(request(project))
     if any(name not in loaded.stack.services for name in services):
         loaded = spec.load(request(project, _profiles_of(project, services)))
     _warn(loaded.warnings)
