@@ -38,13 +38,3 @@ def leaves(text: str) -> Iterator[None]:
 def interrupted(code: int) -> Interrupted:
     """The exception for an interruption at this moment."""
     return Interrupted(_left, code)
-
-
-def command_line() -> str:
-    """What this process was asked to do, for others who wait for it: `orch up (process 4711)`. Without arguments."""
-    import os
-
-    import click
-
-    context = click.get_current_context(silent=True)
-    return f"{context.command_path if context else 'orch'} (process {os.getpid()})"

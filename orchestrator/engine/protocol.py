@@ -7,7 +7,7 @@ Two implementations keep these promises and answer one conformance suite: `Docke
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -228,7 +228,7 @@ class Engine(Protocol):
         timestamps: bool = False,
     ) -> AsyncIterator[LogLine]: ...
 
-    def events(self) -> AsyncIterator[EngineEvent]:
+    def events(self) -> AsyncGenerator[EngineEvent, None]:
         """From now on, until the connection breaks (Unreachable) or the iterator is closed.
 
         The first item comes only when something happens; the subscription holds once `__anext__` is first awaited, so

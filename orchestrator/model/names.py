@@ -8,7 +8,6 @@ people already use go on grouping our containers.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from typing import NewType
 
 import msgspec
@@ -93,8 +92,3 @@ def digest(value: object) -> Digest:
 def content_digest(content: bytes) -> Digest:
     """The sha256 of the bytes themselves, under which a file's content is kept."""
     return Digest(hashlib.sha256(content).hexdigest())
-
-
-def is_ours(labels: Mapping[str, str]) -> bool:
-    """A container, network or volume that belongs to some stack, ours or one that Docker Compose started."""
-    return STACK in labels or COMPOSE_PROJECT in labels

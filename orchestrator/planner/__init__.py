@@ -5,9 +5,23 @@ far each service is.
 """
 
 from orchestrator.planner.hashes import network_hash, service_hash, volume_hash
-from orchestrator.planner.plan import plan
+from orchestrator.planner.plan import plan, plan_slots
 from orchestrator.planner.preview import preview
 from orchestrator.planner.simulate import settle, simulate
+from orchestrator.planner.slots import Slots
 from orchestrator.planner.status import statuses
+from orchestrator.planner.world import World
 
-__all__ = ["network_hash", "plan", "preview", "service_hash", "settle", "simulate", "statuses", "volume_hash"]
+__all__ = [
+    "Slots",
+    "World",
+    "network_hash",
+    "plan",
+    "plan_slots",
+    "preview",
+    "service_hash",
+    "settle",
+    "simulate",
+    "statuses",
+    "volume_hash",
+]

@@ -22,12 +22,13 @@ def plan(intent: Intent, cluster: ClusterState, *, now: datetime) -> Plan:
     Operations of one plan may run side by side. Nothing to do and nothing blocked: the stack is what was asked for.
     now: aware UTC.
     """
-    return plan_world(World(intent, cluster, now))
+    return plan_slots(Slots(World(intent, cluster, now)))
 
 
-def plan_world(world: World) -> Plan:
-    """`plan` on a snapshot that is indexed already."""
-    slots, draft = Slots(world), Draft(world)
+def plan_slots(slots: Slots) -> Plan:
+    """`plan` on a snapshot that is indexed and judged already."""
+    world = slots.world
+    draft = Draft(world)
     Removal(world, slots, draft).step()
     if not world.intent.removed:
         placement = Placement(world, slots)

@@ -48,11 +48,11 @@ class Slots:
     """All containers of the stack, judged and sorted into their slots."""
 
     def __init__(self, world: World) -> None:
-        self._world = world
+        self.world = world
 
     @cached_property
     def _judged(self) -> tuple[Judgement, ...]:
-        return tuple(judge(self._world, container) for container in self._world.containers)
+        return tuple(judge(self.world, container) for container in self.world.containers)
 
     def state(self, service: ServiceName, number: SlotNumber) -> SlotState:
         """A wanted slot."""
@@ -65,7 +65,7 @@ class Slots:
     @cached_property
     def wanted(self) -> dict[ServiceName, tuple[SlotState, ...]]:
         return {
-            name: tuple(self._state(name, number) for number in numbers) for name, numbers in self._world.slots.items()
+            name: tuple(self._state(name, number) for number in numbers) for name, numbers in self.world.slots.items()
         }
 
     def _state(self, service: ServiceName, number: SlotNumber) -> SlotState:
@@ -91,7 +91,7 @@ class Slots:
 
     @cached_property
     def groups(self) -> dict[ServiceName, frozenset[ServiceName]]:
-        return groups(self._world)
+        return groups(self.world)
 
     @cached_property
     def _by_slot(self) -> dict[tuple[ServiceName, SlotNumber], list[Judgement]]:
@@ -109,7 +109,7 @@ class Slots:
     @cached_property
     def evicted(self) -> tuple[Judgement, ...]:
         """Running containers that have to stop before their successors are made: their network is made anew."""
-        stale = self._world.stale_networks
+        stale = self.world.stale_networks
         outdated = (j for j in self._judged if j.verdict is Verdict.REPLACE and j.container.is_running)
         return tuple(j for j in outdated if any((j.container.node, n) in stale for n in j.container.networks))
 
@@ -134,10 +134,10 @@ class Slots:
 
     def _is_unwanted(self, judgement: Judgement) -> bool:
         """Of what is lost with its node only a removal of the whole stack has to know."""
-        c, intent = judgement.container, self._world.intent
-        if c.service not in self._world.stack.services:
+        c, intent = judgement.container, self.world.intent
+        if c.service not in self.world.stack.services:
             return intent.remove_orphans and (intent.removed or judgement.verdict is Verdict.WAIT)
-        return intent.removed or (judgement.verdict is Verdict.WAIT and c.slot not in self._world.slots[c.service])
+        return intent.removed or (judgement.verdict is Verdict.WAIT and c.slot not in self.world.slots[c.service])
 
     @cached_property
     def orphans(self) -> tuple[Judgement, ...]:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from orchestrator.model.cluster import ClusterState, ContainerState
+from orchestrator.model.cluster import ContainerState
 from orchestrator.model.names import ServiceName, slot_name
 from orchestrator.model.plan import Blocked, Phase, Plan, ServiceStatus, Severity, Verdict
-from orchestrator.model.spec import Intent
 from orchestrator.planner.slots import Slots, SlotState
 from orchestrator.planner.world import World
 
 
-def statuses(intent: Intent, cluster: ClusterState, decided: Plan, *, now: datetime) -> tuple[ServiceStatus, ...]:
-    """One line for each service, dependencies first. `decided` is the plan for the same cluster."""
-    world = World(intent, cluster, now)
-    slots = Slots(world)
+def statuses(slots: Slots, decided: Plan) -> tuple[ServiceStatus, ...]:
+    """One line for each service, dependencies first. `decided` is the plan for these slots."""
+    world = slots.world
     blocked = {entry.subject: entry for entry in decided.blocked}
     return tuple(_status(world, slots.wanted[name], name, blocked) for name in world.graph.order)
 

@@ -177,7 +177,7 @@ class Executor:
         await self._observer.refresh_volumes(op.node)
 
     async def _create_container(self, intent: Intent, op: CreateContainer) -> None:
-        request = container_request(intent, op, self._observer.state().containers)
+        request = container_request(intent, op)
         created = await self._engine(op.node).create_container(request)
         await self._refreshed(op.node, created)
 

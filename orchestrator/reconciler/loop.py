@@ -28,7 +28,7 @@ from orchestrator.model.plan import (
     StartContainer,
 )
 from orchestrator.model.spec import Incarnation, Intent
-from orchestrator.planner import plan, statuses
+from orchestrator.planner import Slots, World, plan_slots, statuses
 from orchestrator.planner.classify import incarnation
 from orchestrator.reconciler.clock import monotonic_s
 from orchestrator.reconciler.events import Emit, Noticed, StatusChanged
@@ -112,13 +112,14 @@ class Loop:
         self._wake.clear()
         began_s, cluster, now = monotonic_s(), self._cluster(), self._observer.moment()
         self._note_starts(cluster)
-        decided = plan(self.intent, cluster, now=now)
+        slots = Slots(World(self.intent, cluster, now))
+        decided = plan_slots(slots)
         self.blocked = decided.blocked
         self._begin(decided)
         self._give_up_on_the_lost()
         self._prober.look()
         self._tell_of_nodes()
-        self._report(cluster, decided, now)
+        self._report(slots, decided, now)
         took_s = monotonic_s() - began_s
         if (verdict := self._end(decided, cluster)) and await self._stays_so():
             return verdict
@@ -178,8 +179,8 @@ class Loop:
             if node.status is not before:
                 notice(self._emit, self._observer, f'node "{name}" {CHANGED[node.status].format(node.trouble)}')
 
-    def _report(self, cluster: ClusterState, decided: Plan, now: datetime) -> None:
-        lines = statuses(self.intent, cluster, decided, now=now)
+    def _report(self, slots: Slots, decided: Plan, now: datetime) -> None:
+        lines = statuses(slots, decided)
         if (lines, decided.blocked) != self._told:
             self._told = (lines, decided.blocked)
             stack = self.intent.stack.name

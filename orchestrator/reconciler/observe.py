@@ -6,10 +6,9 @@ It never decides. A node that stops answering keeps its last known containers; `
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
-from typing import cast
 
 from msgspec.structs import replace
 
@@ -251,7 +250,7 @@ class Observer:
         """The node's events, until its stream breaks; `_watch_over` opens the next one."""
         began_s = monotonic_s()
         with suppress(EngineError):
-            async with aclosing(cast("_Closing", self.engines[node].events())) as events:
+            async with aclosing(self.engines[node].events()) as events:
                 async for event in events:
                     if event.stack == self.stack_name:
                         await self._heard(event)
@@ -317,10 +316,6 @@ class Observer:
 
     async def close(self) -> None:
         await self._tasks.close()
-
-
-class _Closing(AsyncIterator[EngineEvent]):
-    async def aclose(self) -> None: ...
 
 
 def _is_starting(c: Container) -> bool:

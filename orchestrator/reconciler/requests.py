@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from orchestrator.engine.protocol import ContainerRequest, NetworkJoin
-from orchestrator.model.cluster import Container
 from orchestrator.model.names import (
     COMPOSE_NETWORK,
     COMPOSE_VOLUME,
     REPLACES,
+    ContainerId,
     ServiceName,
     SlotNumber,
     container_labels,
@@ -17,18 +17,19 @@ from orchestrator.model.names import (
 )
 from orchestrator.model.plan import CreateContainer
 from orchestrator.model.spec import Attachment, Intent, NetworkSpec, ServiceSpec, StackSpec, VolumesFrom, VolumeSpec
-from orchestrator.planner import network_hash, service_hash, volume_hash
+from orchestrator.planner import network_hash, volume_hash
 
 SERVICE_PREFIX = "service:"
+Lenders = Mapping[ServiceName, ContainerId]
 
 
-def container_request(intent: Intent, operation: CreateContainer, containers: Iterable[Container]) -> ContainerRequest:
-    """What `operation` asks of its node. `containers`: those that exist, to find whose namespace is borrowed."""
+def container_request(intent: Intent, operation: CreateContainer) -> ContainerRequest:
+    """What `operation` asks of its node."""
     stack, service = intent.stack, intent.stack.services[operation.service]
     labels = container_labels(stack.name, service.name, operation.slot, intent.revision, operation.config)
     if operation.replaces:
         labels[REPLACES] = operation.replaces
-    there = [c for c in containers if c.node == operation.node]
+    lenders = operation.lenders
     networks = _joins(stack, service, operation.slot)
     return ContainerRequest(
         name=operation.name,
@@ -38,11 +39,11 @@ def container_request(intent: Intent, operation: CreateContainer, containers: It
         volumes={key: volume.name for key, volume in stack.volumes.items()},
         inherits=operation.inherits,
         networks=networks,
-        network_mode=_resolved(stack, service.network_mode, there),
-        ipc=_resolved(stack, service.host.ipc, there),
-        pid=_resolved(stack, service.host.pid, there),
+        network_mode=_resolved(service.network_mode, lenders),
+        ipc=_resolved(service.host.ipc, lenders),
+        pid=_resolved(service.host.pid, lenders),
         links=() if networks else tuple(f"{link.target}:{link.alias}" for link in service.links),
-        volumes_from=tuple(_lender(stack, lender, there) for lender in service.volumes_from),
+        volumes_from=tuple(_lender(lender, lenders) for lender in service.volumes_from),
     )
 
 
@@ -68,23 +69,14 @@ def _join(stack: StackSpec, service: ServiceSpec, attachment: Attachment, slot: 
     )
 
 
-def _resolved(stack: StackSpec, mode: str, containers: list[Container]) -> str:
-    """`service:db` -> `container:<id>` of db's first slot on the same node: its newest one of today's configuration."""
-    if not mode.startswith(SERVICE_PREFIX):
-        return mode
-    return f"container:{_todays(stack, ServiceName(mode[len(SERVICE_PREFIX) :]), containers).id}"
+def _resolved(mode: str, lenders: Lenders) -> str:
+    """`service:db` -> `container:<id>` of the container that the plan chose."""
+    name = mode.removeprefix(SERVICE_PREFIX)
+    return mode if name == mode else f"container:{lenders[ServiceName(name)]}"
 
 
-def _todays(stack: StackSpec, name: ServiceName, containers: list[Container]) -> Container:
-    lender = stack.services[name]
-    today = service_hash(stack, lender)
-    there = [c for c in containers if c.service == lender.name]
-    assert there, f"{lender.name} is made before who needs its container"
-    return max(there, key=lambda c: (c.config == today, -c.slot, c.created_at.isoformat() if c.created_at else ""))
-
-
-def _lender(stack: StackSpec, lender: VolumesFrom, containers: list[Container]) -> str:
-    name = lender.container or _todays(stack, ServiceName(lender.service), containers).id
+def _lender(lender: VolumesFrom, lenders: Lenders) -> str:
+    name = lender.container or lenders[ServiceName(lender.service)]
     return f"{name}:ro" if lender.read_only else name
 
 

@@ -12,16 +12,15 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from orchestrator.engine.protocol import Engine
 from orchestrator.errors import EngineError, NoSuchThing
 from orchestrator.model.cluster import Container, Node
-from orchestrator.model.names import ContainerId, Digest, NodeName, ServiceName, SlotNumber, StackName, slot_name
+from orchestrator.model.names import ContainerId, NodeName, ServiceName, SlotNumber, StackName, slot_name
 from orchestrator.model.plan import Preview
 from orchestrator.model.spec import Intent, StackSpec
 from orchestrator.reconciler.clock import Clock
 from orchestrator.service.hosts import Hosts
+from orchestrator.service.request import UpRequest
 from orchestrator.service.summaries import StackSummary, summaries
 from orchestrator.store import Stacks, Store, Stored, Vault, hold
 
@@ -32,23 +31,6 @@ if TYPE_CHECKING:
     from orchestrator.service.logs import TaggedLine
 
 # what only some verbs need is imported by these: `orch ps` is to take 200 ms
-
-
-class UpRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """`orch up`. services: empty is all; else those and, unless `no_deps`, what they depend on."""
-
-    stack: StackSpec
-    contents: Mapping[Digest, bytes] = {}
-    services: tuple[ServiceName, ...] = ()
-    scale: Mapping[ServiceName, int] = {}
-    force_recreate: bool = False
-    no_deps: bool = False
-    remove_orphans: bool = False
-    build: bool = False
-    new_volumes: tuple[str, ...] = ()
-    """Engine names of volumes whose data is given up: they may be made anew where they are missing."""
-    pull: str = ""
-    """Overrides every service's pull_policy: always | missing | never."""
 
 
 class Control:

@@ -143,7 +143,7 @@ def _left_on(node: NodeName) -> Blocked:
         subject=f"node {node}",
         reason="does not answer: some of the stack may be left there, so it stays declared",
         severity=Severity.FAILED,
-        fix="orch down again when it is back",
+        fix=f'"orch down" again when it is back, or "orch node rm --force {node}" to give up what is there',
         node=node,
     )
 

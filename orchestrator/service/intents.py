@@ -19,7 +19,7 @@ from orchestrator.model.spec import Condition, Incarnation, Intent, Mode, PullPo
 from orchestrator.planner.classify import incarnation
 
 if TYPE_CHECKING:
-    from orchestrator.service.control import UpRequest
+    from orchestrator.service.request import UpRequest
 
 
 def after_up(before: Intent | None, request: UpRequest, containers: Iterable[Container]) -> Intent:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from orchestrator.errors import BadValue, SpecError, UndefinedVariable
 from orchestrator.spec.shape import ANYTHING, Shape
-from orchestrator.spec.tree import At, Map, Override, Seq, kind
+from orchestrator.spec.tree import At, Map, Override, Seq
 
 Lookup = Callable[[str], str | None]
 Warn = Callable[[str], None]
@@ -250,8 +250,3 @@ def as_number(text: str) -> float:
     if not re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", digits):
         raise ValueError("no number")
     return float(digits)
-
-
-def is_text(value: Any) -> bool:
-    """True for what a string map's list form may hold."""
-    return kind(value) == "string"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from orchestrator.model.names import StackName, resource_name
 from orchestrator.spec.canonical import as_tree
 from orchestrator.spec.interpolate import Lookup
 from orchestrator.spec.merge import merge_maps
@@ -162,7 +163,8 @@ def _name_resources(resources: Any, project: str) -> None:
             resource = Map(resources.place(key))
             resources[key] = resource
         if resource.get("name") is None:
-            resource.put("name", key if resource.get("external") else f"{project}_{key}", resource.at)
+            name = key if resource.get("external") else resource_name(StackName(project), key)
+            resource.put("name", name, resource.at)
 
 
 def drop_unused_default(tree: Map) -> None:

@@ -26,8 +26,8 @@ from collections.abc import Callable
 from orchestrator import spec
 from orchestrator.engine import connect  # noqa: F401  # the child shall find it imported
 from orchestrator.reconciler.events import Event, OperationDone, OperationStarted
-from orchestrator.service.control import UpRequest
 from orchestrator.service.local import open_control
+from orchestrator.service.request import UpRequest
 
 MID_CALL_S = 0.015
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.model.plan import CreateContainer, Phase, StopContainer
-from orchestrator.planner import plan, statuses
+from orchestrator.planner import Slots, World, plan, plan_slots, statuses
 from tests.planner.worlds import NOW, cluster_of, intent_of, stack_of
 
 
@@ -70,7 +70,8 @@ def told(containers: dict[str, Any], intent: dict[str, Any] | None = None) -> tu
         }
     )
     wanted, cluster = intent_of(stack, intent or {}), cluster_of(stack, {"containers": containers})
-    lines = statuses(wanted, cluster, plan(wanted, cluster, now=NOW), now=NOW)
+    slots = Slots(World(wanted, cluster, NOW))
+    lines = statuses(slots, plan_slots(slots))
     assert [line.service for line in lines] == ["job", "db"]
     return lines[1].phase, lines[1].wanted, lines[1].running, lines[1].ready, lines[1].detail
 

@@ -26,9 +26,10 @@ from orchestrator.reconciler.events import Event, OperationDone, OperationStarte
 from orchestrator.reconciler.executor import Executor
 from orchestrator.reconciler.loop import Loop, Verdict
 from orchestrator.reconciler.observe import Observer
-from orchestrator.service.control import Control, UpRequest
+from orchestrator.service.control import Control
 from orchestrator.service.converge import Outcome
 from orchestrator.service.hosts import Hosts
+from orchestrator.service.request import UpRequest
 from orchestrator.spec import Request, load
 from orchestrator.store import MemoryStore, Nodes, Stacks, Store, Vault
 

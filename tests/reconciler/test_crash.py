@@ -19,8 +19,9 @@ from orchestrator.engine import MemoryEngine
 from orchestrator.errors import LeaseLost
 from orchestrator.model.names import ServiceName
 from orchestrator.model.spec import StackSpec
-from orchestrator.service.control import Control, UpRequest
+from orchestrator.service.control import Control
 from orchestrator.service.converge import Outcome
+from orchestrator.service.request import UpRequest
 from orchestrator.store import Delete, Owner, Put, Stacks, Store
 from tests.reconciler.cluster import CALLS_THAT_LOOK, SHOP, Cluster, made
 

@@ -27,10 +27,9 @@ from orchestrator.model.plan import (
     StartContainer,
     StopContainer,
 )
-from orchestrator.model.spec import FileGrant, FileSpec, Intent, StackSpec
-from orchestrator.planner import network_hash, service_hash, volume_hash
+from orchestrator.model.spec import FileGrant, FileSpec, StackSpec
+from orchestrator.planner import network_hash, volume_hash
 from orchestrator.reconciler.events import OperationDone, OperationFailed, OperationProgressed, OperationStarted
-from orchestrator.reconciler.requests import container_request
 from tests.reconciler.cluster import N1, N2, SHOP, Cluster, Run, changes, made, only, running
 
 WEB, ONE = ServiceName("web"), SlotNumber(1)
@@ -289,21 +288,6 @@ async def test_who_lives_in_the_namespace_of_another_is_made_after_that_one() ->
 
     db, web, app = [await cluster.container(f"shop-{name}-1") for name in ("db", "web", "app")]
     assert (web.borrows, app.borrows) == ({db.id}, {web.id})
-
-
-async def test_the_namespace_is_that_of_the_newest_lender_of_todays_configuration() -> None:
-    """Start-first: the old lender is listed after the new one, by its name."""
-    cluster = Cluster()
-    whole = made({"db": {"image": "db:1"}, "web": {"network_mode": "service:db"}})
-    async with running(cluster, whole) as run:
-        assert (await run.until_end()).converged
-        old = next(c for c in run.observer.state().containers if c.service == "db")
-        new = replace(old, id="new", config=service_hash(whole, whole.services[ServiceName("db")]))
-        old = replace(old, config=Digest("outdated"))
-        second = replace(new, id="second", slot=SlotNumber(2))
-        for order in ((old, new, second), (second, new, old)):
-            request = container_request(Intent(stack=whole), create(), order)
-            assert request.network_mode == "container:new"
 
 
 @pytest.mark.parametrize("error", [Refused("can't"), Unreachable("can't")])

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from orchestrator.engine import Behaviour
 from orchestrator.errors import LeaseLost, Refused, Unreachable
-from orchestrator.model.cluster import ClusterState, ContainerState
+from orchestrator.model.cluster import ContainerState
 from orchestrator.model.plan import (
     Blocked,
     CreateContainer,
@@ -23,7 +23,7 @@ from orchestrator.model.plan import (
     StopContainer,
 )
 from orchestrator.model.spec import Intent
-from orchestrator.planner import plan
+from orchestrator.planner import Slots, plan_slots
 from orchestrator.reconciler.events import OperationFailed, StatusChanged
 from orchestrator.reconciler.loop import is_hopeless
 from tests.reconciler.cluster import N1, N2, N3, Cluster, Slow, changes, eventually, made, only, running
@@ -317,14 +317,13 @@ async def test_a_volume_is_made_once_though_the_next_plan_finds_another_node_bet
     slow.held["create_volume"] = asyncio.Event()
     stack = made({"db": {"image": "db:1", "volumes": ["data:/data"]}}, volumes={"data": {}})
 
-    def fickle(_: Intent, cluster_state: ClusterState, *, now: datetime) -> Plan:
+    def fickle(slots: Slots) -> Plan:
         """Once n1's volume is under way, n2 is the better place, until the volume is there."""
-        del now
         node = N2 if slow.under_way["create_volume"] else N1
         make = CreateVolume(node=node, name="shop_data", key="data", cause="db mounts it")
-        return Plan(operations=() if cluster_state.volumes else (make,))
+        return Plan(operations=() if slots.world.cluster.volumes else (make,))
 
-    monkeypatch.setattr("orchestrator.reconciler.loop.plan", fickle)
+    monkeypatch.setattr("orchestrator.reconciler.loop.plan_slots", fickle)
     async with running(cluster, stack, slow={N1: slow}) as run:
         working = asyncio.create_task(run.until_end())
         await eventually(lambda: slow.under_way["create_volume"])
@@ -374,13 +373,13 @@ async def test_one_plan_answers_all_that_happened_while_a_slow_one_was_made(monk
     """A plan for 1000 containers takes tens of milliseconds; one for each event would take minutes."""
     plans = 0
 
-    def slowly(*args: Any, **options: Any) -> Plan:
+    def slowly(slots: Slots) -> Plan:
         nonlocal plans
         plans += 1
         time.sleep(0.03)
-        return plan(*args, **options)
+        return plan_slots(slots)
 
-    monkeypatch.setattr("orchestrator.reconciler.loop.plan", slowly)
+    monkeypatch.setattr("orchestrator.reconciler.loop.plan_slots", slowly)
     cluster = Cluster(N1, N2)
     slow = {node: Slow(engine) for node, engine in cluster.engines.items()}
     for engine in slow.values():

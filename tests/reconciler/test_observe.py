@@ -11,7 +11,7 @@ from orchestrator.errors import Refused, Unreachable
 from orchestrator.model.cluster import Container, ContainerState, NodeStatus
 from orchestrator.model.names import ContainerId, NodeName
 from orchestrator.reconciler.observe import Observer
-from orchestrator.service.control import UpRequest
+from orchestrator.service.request import UpRequest
 from tests.reconciler.cluster import N1, N2, N3, Cluster, Run, Slow, changes, eventually, made, running
 
 SPREAD = {"web": {"network_mode": "none", "deploy": {"replicas": 2}}}

@@ -11,7 +11,7 @@ from orchestrator.errors import (
     LeaseLost,
     RevisionConflict,
 )
-from orchestrator.service.control import UpRequest
+from orchestrator.service.request import UpRequest
 from orchestrator.store import Owner, Put, Stacks, hold
 from tests.reconciler.cluster import N1, SHOP, Cluster, eventually, made
 from tests.service.shop import counted, pair

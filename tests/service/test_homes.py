@@ -13,7 +13,7 @@ from orchestrator.model.names import (
 )
 from orchestrator.model.spec import VolumeSpec
 from orchestrator.reconciler.events import Noticed
-from orchestrator.service.control import UpRequest
+from orchestrator.service.request import UpRequest
 from orchestrator.store import MemoryStore, Stacks
 from tests.reconciler.cluster import N1, N2, SHOP, Cluster, only
 from tests.service.shop import counted, pair

@@ -11,7 +11,7 @@ from orchestrator.model.cluster import Container, ContainerState
 from orchestrator.model.names import ContainerId, NodeName, ServiceName, SlotNumber, StackName
 from orchestrator.model.spec import Incarnation, Intent, PullPolicy, StackSpec
 from orchestrator.service import intents
-from orchestrator.service.control import UpRequest
+from orchestrator.service.request import UpRequest
 from tests.reconciler.cluster import made
 
 WEB, DB, JOB, PROXY = (ServiceName(name) for name in ("web", "db", "job", "proxy"))

@@ -13,8 +13,8 @@ from orchestrator.errors import StoreError
 from orchestrator.model.names import NodeName
 from orchestrator.reconciler.clock import utc_now
 from orchestrator.service import local
-from orchestrator.service.control import UpRequest
 from orchestrator.service.local import home, open_control
+from orchestrator.service.request import UpRequest
 from tests.reconciler.cluster import N1, N2, SHOP, made
 
 

@@ -26,8 +26,9 @@ from orchestrator.model.names import (
 )
 from orchestrator.model.spec import ServiceSpec
 from orchestrator.reconciler.events import Noticed, OperationFailed
-from orchestrator.service.control import Control, UpRequest
+from orchestrator.service.control import Control
 from orchestrator.service.hosts import Hosts
+from orchestrator.service.request import UpRequest
 from orchestrator.store import Nodes, Vault
 from tests.reconciler.cluster import N1, N2, SHOP, Cluster, changes, made, only
 from tests.service.shop import DB, WEB, counted, pair

@@ -8,7 +8,7 @@ from orchestrator.model.names import (
     content_digest,
 )
 from orchestrator.model.spec import FileGrant, FileSpec
-from orchestrator.service.control import UpRequest
+from orchestrator.service.request import UpRequest
 from tests.reconciler.cluster import SHOP, Cluster, made
 from tests.service.shop import WEB
 

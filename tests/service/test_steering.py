@@ -20,7 +20,7 @@ from orchestrator.model.names import (
 )
 from orchestrator.model.plan import Severity, StopContainer
 from orchestrator.model.spec import ServiceSpec, VolumeSpec
-from orchestrator.service.control import UpRequest
+from orchestrator.service.request import UpRequest
 from orchestrator.store import Stacks, hold
 from tests.reconciler.cluster import N1, N2, SHOP, Cluster, eventually, made
 from tests.service.shop import DB, EXITED, RUNNING, WEB, pair, states

@@ -17,7 +17,7 @@ from orchestrator.model.names import (
 from orchestrator.model.plan import CreateContainer
 from orchestrator.model.spec import VolumeSpec
 from orchestrator.reconciler.events import Noticed
-from orchestrator.service.control import UpRequest
+from orchestrator.service.request import UpRequest
 from orchestrator.store import MemoryStore
 from tests.reconciler.cluster import N1, N2, SHOP, Cluster, eventually, made, only
 from tests.service.shop import DB, RUNNING, counted, pair, states

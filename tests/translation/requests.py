@@ -39,6 +39,7 @@ def request_of(
         slot=number,
         name=spec.container_name or container_name(stack.name, name, number),
         config=service_hash(stack, spec),
+        lenders={c.service: c.id for c in containers if c.node == N1},
         cause="it is a test",
     )
-    return container_request(Intent(stack=stack, revision=1), operation, containers)
+    return container_request(Intent(stack=stack, revision=1), operation)

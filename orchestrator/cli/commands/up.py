@@ -12,7 +12,8 @@ from orchestrator.cli.group import verb
 from orchestrator.cli.options import Project, ReplicaCount, detach_option, pass_project, project_options, wait_option
 
 if TYPE_CHECKING:
-    from orchestrator.service.control import Control, UpRequest
+    from orchestrator.service.control import Control
+    from orchestrator.service.request import UpRequest
     from orchestrator.spec import Loaded
 
 
@@ -82,7 +83,7 @@ def asked(
     """What the command line asks of the service; raises NoSuchThing for a service that the files do not have."""
     from orchestrator.cli import selection
     from orchestrator.model.names import ServiceName
-    from orchestrator.service.control import UpRequest
+    from orchestrator.service.request import UpRequest
 
     stack = loaded.stack
     named = selection.check_services(services, stack.services, stack.name)
