@@ -43,7 +43,7 @@ def traces(root: Path, name: str) -> Traces:
     return Traces(
         processes=processes,
         mounts={line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(root) in line},
-        groups={str(path) for path in Path("/sys/fs/cgroup").glob(f"**/orch-lab/{name}")},
+        groups={str(path) for path in Path("/sys/fs/cgroup").glob(f"*/orch-lab/{name}")},
         namespaces={str(path) for path in Path("/run/netns").glob("*")},
         links=set(subprocess.run(["ip", "-o", "link"], text=True, capture_output=True).stdout.splitlines()),
         top={str(path) for top in ("/", "/etc", "/opt", "/run", "/var/lib") for path in Path(top).glob("*")},
