@@ -14,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from orchestrator.model.cluster import Container, EngineFacts, HeldVolume, Image, Network, Volume
+from orchestrator.model.cluster import Container, EngineFacts, HeldVolume, Image, Member, Network, Swarm, Volume
 from orchestrator.model.names import ContainerId, NodeName, StackName
 from orchestrator.model.spec import Attachment, Build, NetworkSpec, ServiceSpec, VolumeSpec
 
@@ -121,6 +121,77 @@ class ExecSession(Protocol):
     async def resize(self, rows: int, columns: int) -> None: ...
     async def run(self, stdin_fd: int, stdout_fd: int, stderr_fd: int) -> int:
         """Copies both ways until the command ends; its exit code."""
+
+
+class Swarming(Protocol):
+    """Networks across hosts: the engine's swarm mode, of which orch uses nothing but the networks.
+
+    A manager without a quorum answers none of the calls that need one: Unreachable.
+    """
+
+    async def swarm(self) -> Swarm:
+        """Its own view, from its memory: answers also without a quorum."""
+
+    async def init_swarm(self, *, address: str, pool: str, labels: Mapping[str, str]) -> None:
+        """Begins one, with these labels; `address` empty: its own choice. In one already: Conflict."""
+
+    async def rebuild_swarm(self, *, address: str) -> None:
+        """Goes on as the only manager, members and networks kept, after the quorum was lost (`ForceNewCluster`)."""
+
+    async def join_token(self, *, as_manager: bool) -> str:
+        """Of a manager. A secret: kept in memory only."""
+
+    async def join_swarm(self, *, managers: Sequence[str], token: str, address: str) -> None:
+        """In that swarm already: no error; in another: Conflict; no manager answers: Unreachable, and not pending."""
+
+    async def leave_swarm(self, *, force: bool = False) -> None:
+        """In none: no error. A manager leaves only by `force`."""
+
+    async def swarm_labels(self) -> Mapping[str, str]:
+        """Of the swarm that it manages."""
+
+    async def members(self) -> tuple[Member, ...]:
+        """Of a manager, by id."""
+
+    async def set_manager(self, member: str, *, is_manager: bool) -> None:
+        """Promotes or demotes the member of that id."""
+
+    async def remove_member(self, member: str) -> None:
+        """Gone already: no error. It needn't have left before."""
+
+    async def routes(self) -> tuple[str, ...]:
+        """Networks that the host has routes to, as CIDR, sorted, without the default route."""
+
+    async def pin(self, network: str, *, deadline_s: float = 10.0) -> str:
+        """Holds a network on this node by a small container that runs; its address there. Held already: no error.
+
+        raises Unreachable (temporary): the managers can't be reached, so the node can't attach to the network
+        """
+
+    async def unpin(self, network: str) -> None:
+        """Not held: no error."""
+
+    async def reach(self, network: str, addresses: Sequence[str], *, timeout_s: float = 2.0) -> Mapping[str, str]:
+        """address of another node's pin -> why 16 KB do not come from there to here; empty: they do."""
+
+
+class Shelves(Protocol):
+    """What lies on a host: contents of volumes, images with their sizes, room."""
+
+    def read_volume(self, name: str) -> AsyncIterator[bytes]:
+        """Its content as an archive (tar), in pieces; raises NotFound"""
+
+    async def write_volume(self, name: str, archive: AsyncIterator[bytes]) -> None:
+        """Unpacks the archive into it, owners and modes kept; raises NotFound"""
+
+    async def images(self) -> tuple[Image, ...]:
+        """All that have a name, once for each, sorted by name."""
+
+    async def digest(self, ref: str, *, platform: str = "") -> str:
+        """`name@sha256:...` that its registry gives for `ref` now; raises NotFound, Refused, Unreachable"""
+
+    async def tag(self, ref: str, name: str) -> None:
+        """Gives the image another name."""
 
 
 class Engine(Protocol):

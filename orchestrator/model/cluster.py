@@ -34,6 +34,38 @@ class NodeStatus(StrEnum):
     DOWN = "down"
 
 
+class Swarm(_Data, frozen=True, kw_only=True):
+    """What an engine says of its own swarm mode. Source: Docker Engine API, `Info.Swarm`.
+
+    state:      inactive, pending, active, error or locked
+    member:     its id among the members, empty when it is in no swarm
+    address:    where the other members reach it
+    cluster_id: only a manager that has a quorum tells it
+    managers:   `address:port` of all managers that it knows
+    """
+
+    state: str = "inactive"
+    member: str = ""
+    address: str = ""
+    is_manager: bool = False
+    cluster_id: str = ""
+    error: str = ""
+    managers: tuple[str, ...] = ()
+
+
+class Member(_Data, frozen=True, kw_only=True):
+    """A node of the swarm, as a manager lists it. Source: Docker Engine API, `GET /nodes`."""
+
+    id: str
+    hostname: str = ""
+    address: str = ""
+    is_manager: bool = False
+    is_leader: bool = False
+    is_ready: bool = True
+    is_reachable: bool = True
+    """Of a manager: the other managers hear it."""
+
+
 class EngineFacts(_Data, frozen=True, kw_only=True):
     """What an engine says of itself and its host."""
 
@@ -47,6 +79,14 @@ class EngineFacts(_Data, frozen=True, kw_only=True):
     memory_bytes: int
     labels: Mapping[str, str] = {}
     runtimes: tuple[str, ...] = ()
+    generic: Mapping[str, tuple[str, ...]] = {}
+    """What is counted (`gpu`): kind -> ids, or as many running numbers. Source: dockerd, `node-generic-resources`."""
+    device_ids: tuple[str, ...] = ()
+    """Devices by CDI name, where the engine lists them (API 1.50)."""
+    live_restore: bool = False
+    swarm: Swarm = Swarm()
+    routes: tuple[str, ...] = ()
+    """Networks that its host reaches, as CIDR; known once something was asked that needs them."""
     clock_offset_s: float = 0.0
     """The engine's clock minus ours."""
 
@@ -56,11 +96,15 @@ class Node(_Data, frozen=True, kw_only=True):
 
     name: NodeName
     endpoint: str
+    address: str = ""
+    """Where the other nodes reach it, if its endpoint does not tell."""
     availability: Availability = Availability.ACTIVE
     status: NodeStatus = NodeStatus.READY
     labels: Mapping[str, str] = {}
     facts: EngineFacts | None = None
     silent_since: datetime | None = None
+    steady_since: datetime | None = None
+    """It has answered without a gap since then; None: since before anybody looked."""
     trouble: str = ""
     """Why it does not answer, in the engine client's words."""
 
@@ -171,6 +215,10 @@ class Network(_Data, frozen=True, kw_only=True):
     key: str = ""
     config: Digest = Digest("")
     driver: str = ""
+    subnets: tuple[str, ...] = ()
+    """As CIDR."""
+    pin: str = ""
+    """The address of the container that holds it on this node; empty where there is none that runs."""
 
 
 class Volume(_Data, frozen=True, kw_only=True):
@@ -190,6 +238,9 @@ class Image(_Data, frozen=True, kw_only=True):
     ref: str
     id: str
     node: NodeName
+    repo_digest: str = ""
+    """`name@sha256:...` as its registry knows it; empty where it never came from one."""
+    size_bytes: int = 0
     has_check: bool = False
     """It brings a HEALTHCHECK of its own."""
     volumes: tuple[str, ...] = ()
@@ -200,6 +251,16 @@ class Image(_Data, frozen=True, kw_only=True):
 
 POST_START = "/post_start"
 """Ends the target of a failed hook: the container itself may be worked on."""
+
+
+class Reserved(_Data, frozen=True, kw_only=True):
+    """What services have reserved of a node."""
+
+    nano_cpus: int = 0
+    memory_bytes: int = 0
+    pids: int = 0
+    generic: Mapping[str, int] = {}
+    gpus: int = 0
 
 
 class Failure(_Data, frozen=True, kw_only=True):
@@ -216,6 +277,23 @@ class Failure(_Data, frozen=True, kw_only=True):
     temporary: bool = False
     at: datetime
     count: int = 1
+
+
+class Fabric(_Data, frozen=True, kw_only=True):
+    """The swarm that carries the networks across hosts, as far as it is known.
+
+    cluster_id: of the swarm that orch made; empty while there is none
+    expected:   node -> its id in that swarm, as remembered
+    members:    as its managers list them; None: no manager answers, or there is no quorum
+    proved:     `node/network id` whose packets have been seen to pass to all other nodes on it
+    pool:       where subnets are taken from, as CIDR
+    """
+
+    cluster_id: str = ""
+    expected: Mapping[NodeName, str] = {}
+    members: tuple[Member, ...] | None = None
+    proved: frozenset[str] = frozenset()
+    pool: str = "10.99.0.0/16"
 
 
 class ClusterState(_Data, frozen=True, kw_only=True):
@@ -241,3 +319,6 @@ class ClusterState(_Data, frozen=True, kw_only=True):
     creating: Mapping[str, NodeName] = {}
     held_ports: Mapping[NodeName, tuple[HeldPort, ...]] = {}
     """Ports that running containers outside of the stack hold, per node."""
+    fabric: Fabric = Fabric()
+    reserved: Mapping[NodeName, Reserved] = {}
+    """What running containers outside of the stack have reserved, per node."""

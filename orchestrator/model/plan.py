@@ -52,9 +52,13 @@ class _OnImage(Operation, frozen=True, kw_only=True):
 
 
 class PullImage(_OnImage, frozen=True, kw_only=True, tag=True):
-    """Fetch `ref` from its registry, with credentials read at that moment."""
+    """Fetch `ref` from its registry, with credentials read at that moment.
+
+    digest: `name@sha256:...` that the other nodes have; empty: what the registry gives for `ref` today.
+    """
 
     platform: str = ""
+    digest: str = ""
 
 
 class BuildImage(_OnImage, frozen=True, kw_only=True, tag=True):
@@ -81,11 +85,101 @@ class _OnNetwork(Operation, frozen=True, kw_only=True):
 
 
 class CreateNetwork(_OnNetwork, frozen=True, kw_only=True, tag=True):
-    """Make the network `key` of the stack."""
+    """Make the network `key` of the stack.
+
+    spans:  across hosts; the node is a manager of the swarm that carries it then, and `subnet` its range.
+    """
+
+    spans: bool = False
+    subnet: str = ""
 
 
 class RemoveNetwork(_OnNetwork, frozen=True, kw_only=True, tag=True):
     """Remove it; it is empty by then."""
+
+
+class PinNetwork(_OnNetwork, frozen=True, kw_only=True, tag=True):
+    """Hold a network that spans hosts on this node by a small container, and prove that packets pass to `peers`."""
+
+    peers: tuple[NodeName, ...] = ()
+
+    @property
+    def target(self) -> str:
+        return f"{self.node}/pin/{self.name}"
+
+
+class UnpinNetwork(_OnNetwork, frozen=True, kw_only=True, tag=True):
+    """Let go of it here."""
+
+    @property
+    def target(self) -> str:
+        return f"{self.node}/pin/{self.name}"
+
+
+class _OnFabric(Operation, frozen=True, kw_only=True):
+    """A step on the swarm that carries networks across hosts: one at a time, whatever the node."""
+
+    @property
+    def target(self) -> str:
+        return f"{self.node}/fabric"
+
+    @property
+    def subject(self) -> str:
+        return "the networks across hosts"
+
+
+class InitFabric(_OnFabric, frozen=True, kw_only=True, tag=True):
+    """Begin the swarm here. `address`: where the others reach this node; empty: the engine's own choice."""
+
+    address: str = ""
+
+    @property
+    def title(self) -> str:
+        return f"begin networks across hosts on {self.node}"
+
+
+class JoinFabric(_OnFabric, frozen=True, kw_only=True, tag=True):
+    """Join this node to the swarm, by way of the manager `via`."""
+
+    via: NodeName
+    address: str = ""
+    as_manager: bool = False
+
+    @property
+    def title(self) -> str:
+        return f"join {self.node} to the networks across hosts" + (" as a manager" if self.as_manager else "")
+
+
+class PromoteMember(_OnFabric, frozen=True, kw_only=True, tag=True):
+    """Have the manager `node` make the member `member` (its id is `id`) a manager, or a plain member again."""
+
+    member: NodeName
+    id: str
+    as_manager: bool = True
+
+    @property
+    def title(self) -> str:
+        verb = "promote" if self.as_manager else "demote"
+        return f"{verb} {self.member} among the networks' managers"
+
+
+class RemoveMember(_OnFabric, frozen=True, kw_only=True, tag=True):
+    """Have the manager `node` forget a member that is gone for good, or has left."""
+
+    member: str
+    id: str
+
+    @property
+    def title(self) -> str:
+        return f"forget {self.member} among the networks' members"
+
+
+class LeaveFabric(_OnFabric, frozen=True, kw_only=True, tag=True):
+    """Have this node leave the swarm."""
+
+    @property
+    def title(self) -> str:
+        return f"take {self.node} out of the networks across hosts"
 
 
 class _OnVolume(Operation, frozen=True, kw_only=True):
@@ -182,6 +276,13 @@ AnyOperation = (
     | CopyImage
     | CreateNetwork
     | RemoveNetwork
+    | PinNetwork
+    | UnpinNetwork
+    | InitFabric
+    | JoinFabric
+    | PromoteMember
+    | RemoveMember
+    | LeaveFabric
     | CreateVolume
     | RemoveVolume
     | CreateContainer

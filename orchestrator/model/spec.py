@@ -80,6 +80,10 @@ class Mount(_Data, frozen=True, kw_only=True):
     recursive: str = ""
     options: str = ""
     labels: Mapping[str, str] = {}
+    is_relative: bool = False
+    """Of a bind: the file names it relative to itself, so it is meant to come along with the file."""
+    delivered: Digest = Digest("")
+    """Of a bind that is put into the container instead: the digest of its content, an archive (tar)."""
 
 
 class Attachment(_Data, frozen=True, kw_only=True):
@@ -127,6 +131,17 @@ class Mode(StrEnum):
 
     REPLICATED = "replicated"
     GLOBAL = "global"
+    REPLICATED_JOB = "replicated-job"
+    GLOBAL_JOB = "global-job"
+
+    @property
+    def is_global(self) -> bool:
+        return self in (Mode.GLOBAL, Mode.GLOBAL_JOB)
+
+    @property
+    def is_job(self) -> bool:
+        """Its slots run to their end, once for each spec."""
+        return self in (Mode.REPLICATED_JOB, Mode.GLOBAL_JOB)
 
 
 class Order(StrEnum):
@@ -144,6 +159,45 @@ class Update(_Data, frozen=True, kw_only=True):
     order: Order = Order.AUTO
 
 
+class Constraint(_Data, frozen=True, kw_only=True):
+    """`node.labels.disk == ssd`: a node may only be taken if its `key` is (not) `value`. Source: Docker Swarm."""
+
+    key: str
+    value: str
+    is_equal: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.key}{'==' if self.is_equal else '!='}{self.value}"
+
+
+class Strategy(StrEnum):
+    """Which of the nodes that can take a slot gets it: the emptiest, or the fullest that still can."""
+
+    SPREAD = "spread"
+    BINPACK = "binpack"
+
+
+class PlacementRules(_Data, frozen=True, kw_only=True):
+    """`deploy.placement`, and `x-orch.placement.strategy`.
+
+    spread: keys (`node.labels.zone`) over whose values the slots are spread evenly, the most important first.
+    max_replicas_per_node: 0 is any number.
+    """
+
+    constraints: tuple[Constraint, ...] = ()
+    spread: tuple[str, ...] = ()
+    max_replicas_per_node: int = 0
+    strategy: Strategy = Strategy.SPREAD
+
+
+class OnNodeLoss(StrEnum):
+    """`x-orch.on_node_loss`. AUTO: replace, but wait where a local volume or a single writer is at stake."""
+
+    AUTO = "auto"
+    REPLACE = "replace"
+    WAIT = "wait"
+
+
 class Resources(_Data, frozen=True, kw_only=True):
     """Limits and reservations. Limits go to the engine, reservations to the planner (memory also to the engine)."""
 
@@ -152,6 +206,9 @@ class Resources(_Data, frozen=True, kw_only=True):
     pids: int = 0
     reserved_nano_cpus: int = 0
     reserved_memory_bytes: int = 0
+    reserved_pids: int = 0
+    generic: Mapping[str, int] = {}
+    """Kind -> how many (`deploy.resources.reservations.generic_resources`)."""
 
 
 class FileGrant(_Data, frozen=True, kw_only=True):
@@ -266,6 +323,12 @@ class ServiceSpec(_Data, frozen=True, kw_only=True):
     replicas: int = 1
     update: Update = Update()
     resources: Resources = Resources()
+    placement: PlacementRules = PlacementRules()
+    max_concurrent: int = 0
+    """Of a replicated job: how many slots may run at once; 0 is all."""
+    on_node_loss: OnNodeLoss = OnNodeLoss.AUTO
+    many_writers: bool = False
+    """`x-orch.many_writers`: two of its containers may have a volume of it open at once."""
     host: HostOptions = HostOptions()
     attach: bool = True
     post_start: tuple[Hook, ...] = ()
@@ -304,8 +367,12 @@ class NetworkSpec(_Data, frozen=True, kw_only=True):
     ipam: tuple[IpamPool, ...] = ()
 
 
+SLOT_TEMPLATE = "{{.Task.Slot}}"
+"""In a volume's name: each slot has one of its own. Source: Docker Swarm, service templates."""
+
+
 class VolumeSpec(_Data, frozen=True, kw_only=True):
-    """A volume of the stack. `name` is the engine's name for it."""
+    """A volume of the stack. `name` is the engine's name for it; with SLOT_TEMPLATE in it, one for each slot."""
 
     key: str
     name: str
@@ -313,6 +380,24 @@ class VolumeSpec(_Data, frozen=True, kw_only=True):
     driver: str = ""
     driver_opts: Mapping[str, str] = {}
     labels: Mapping[str, str] = {}
+
+    @property
+    def is_per_slot(self) -> bool:
+        return SLOT_TEMPLATE in self.name
+
+    @property
+    def is_local(self) -> bool:
+        """Its data is on one node: neither another driver nor an address of a server in its options."""
+        return self.driver in ("", "local") and not _names_a_server(self.driver_opts)
+
+    def name_for(self, slot: int) -> str:
+        """The engine's name of the volume that the slot mounts."""
+        return self.name.replace(SLOT_TEMPLATE, str(slot))
+
+
+def _names_a_server(options: Mapping[str, str]) -> bool:
+    """NFS and CIFS by the local driver: `type: nfs`, `o: addr=...`. Source: Docker, local driver."""
+    return options.get("type", "").lower() in ("nfs", "nfs4", "cifs") or "addr=" in options.get("o", "")
 
 
 class FileSpec(_Data, frozen=True, kw_only=True):
@@ -375,5 +460,7 @@ class Intent(_Data, frozen=True, kw_only=True):
     remove_orphans: bool = False
     removed: bool = False
     remove_volumes: bool = False
+    spanning: bool = False
+    """Networks without a driver of their own span hosts, where their services may be on more than one."""
     stop_timeout_s: float | None = None
     """Overrides every service's grace (`-t`)."""

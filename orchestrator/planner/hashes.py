@@ -19,6 +19,8 @@ from orchestrator.model.spec import (
     Mount,
     MountType,
     NetworkSpec,
+    OnNodeLoss,
+    PlacementRules,
     PullPolicy,
     ServiceSpec,
     StackSpec,
@@ -40,7 +42,12 @@ def service_hash(stack: StackSpec, service: ServiceSpec) -> Digest:
         update=Update(),
         attach=True,
         pre_stop=(),
-        resources=replace(service.resources, reserved_nano_cpus=0),
+        placement=PlacementRules(),
+        max_concurrent=0,
+        on_node_loss=OnNodeLoss.AUTO,
+        many_writers=False,
+        mounts=tuple(replace(mount, is_relative=False) for mount in service.mounts),
+        resources=replace(service.resources, reserved_nano_cpus=0, reserved_pids=0, generic={}),
     )
     networks = {join.network: stack.networks[join.network].name for join in service.networks}
     volumes = {mount.source: stack.volumes[mount.source].name for mount in service.mounts if is_named(stack, mount)}

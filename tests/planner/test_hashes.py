@@ -12,6 +12,7 @@ from orchestrator.model.names import Digest, ServiceName, StackName
 from orchestrator.model.spec import (
     Attachment,
     Build,
+    Constraint,
     Dependency,
     FileGrant,
     FileSpec,
@@ -23,7 +24,9 @@ from orchestrator.model.spec import (
     Mount,
     MountType,
     NetworkSpec,
+    OnNodeLoss,
     Order,
+    PlacementRules,
     Port,
     PullPolicy,
     Resources,
@@ -101,6 +104,12 @@ POLICY: dict[str, Any] = {
     "update": Update(parallelism=3, order=Order.STOP_FIRST),
     "attach": False,
     "pre_stop": (Hook(command=("drain",)),),
+    "placement": PlacementRules(
+        constraints=(Constraint(key="node.labels.disk", value="ssd"),), max_replicas_per_node=2
+    ),
+    "max_concurrent": 2,
+    "on_node_loss": OnNodeLoss.WAIT,
+    "many_writers": True,
 }
 """Each field that only decides how many, when and by which way."""
 
@@ -128,6 +137,7 @@ def test_every_field_of_a_service_is_on_one_side() -> None:
     ("change", "is_same"),
     [
         (Resources(reserved_nano_cpus=10**9), True),
+        (Resources(reserved_pids=100, generic={"gpu": 1}), True),
         (Resources(reserved_memory_bytes=2**20), False),
         (Resources(nano_cpus=10**9), False),
         (Resources(pids=10), False),
