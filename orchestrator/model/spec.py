@@ -400,15 +400,30 @@ def _names_a_server(options: Mapping[str, str]) -> bool:
     return options.get("type", "").lower() in ("nfs", "nfs4", "cifs") or "addr=" in options.get("o", "")
 
 
+class FileKind(StrEnum):
+    """What a file is to its stack: a secret is told to nobody but its containers."""
+
+    SECRET = "secret"
+    CONFIG = "config"
+
+    @property
+    def plural(self) -> str:
+        """The key of a stack file that lists them."""
+        return f"{self}s"
+
+
 class FileSpec(_Data, frozen=True, kw_only=True):
     """A secret or config: where its content is kept. The content itself is never part of a stack.
 
-    digest: the sha256 of the content, under which the store keeps it.
+    digest:   under which the store keeps the content: `Vault.digest`. The loader, which has no key, gives the sha256,
+              and "" for an external one.
+    external: the content is the store's, under `name`; the stack file does not have it.
     """
 
     key: str
     name: str
     digest: Digest
+    external: bool = False
 
 
 class StackSpec(_Data, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from orchestrator.errors import BadValue, FileMissing, SpecError, UnsupportedKey
+from orchestrator.errors import BadValue, FileMissing, SpecError
 from orchestrator.model.names import Digest, ServiceName, StackName, content_digest
 from orchestrator.model.spec import (
     FileSpec,
@@ -158,6 +158,8 @@ class _Files:
         self._env, self._cwd, self._contents, self._problems = env, cwd, contents, problems
 
     def spec(self, kind: str, key: str, value: Map) -> FileSpec:
+        if value.get("external"):
+            return FileSpec(key=key, name=value.get("name", key), digest=Digest(""), external=True)
         try:
             content = self._content(kind, key, value)
         except SpecError as error:
@@ -168,11 +170,6 @@ class _Files:
         return FileSpec(key=key, name=value.get("name", key), digest=digest)
 
     def _content(self, kind: str, key: str, value: Map) -> bytes:
-        if value.get("external"):
-            raise UnsupportedKey(
-                f'{kind} "{key}": orch does not honour "external" yet', where=str(value.place("external")),
-                why=f"a {kind} has to come with the stack", fix="use `file`, `environment` or `content`",
-            )  # fmt: skip
         if "content" in value:
             return str(value["content"]).encode()
         if variable := value.get("environment"):

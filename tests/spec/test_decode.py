@@ -9,7 +9,7 @@ import pytest
 from orchestrator.errors import SpecError
 from orchestrator.model import options
 from orchestrator.model import spec as model
-from orchestrator.model.names import content_digest
+from orchestrator.model.names import Digest, content_digest
 from orchestrator.spec import load
 
 
@@ -194,6 +194,24 @@ def test_inactive_profiles_leave_nothing_behind(folder: Any) -> None:
     assert (set(active.services), set(active.volumes)) == ({"web", "dbg"}, {"vol"})
 
 
+def test_an_external_secret_has_the_name_that_the_store_knows_and_no_content(folder: Any) -> None:
+    folder.write(
+        "services: {web: {image: i, secrets: [s, t], configs: [c]}}\n"
+        "secrets: {s: {external: true}, t: {external: true, name: other}}\n"
+        "configs: {c: {external: {name: there}}}\n"
+    )
+    loaded = folder.load()
+
+    none = Digest("")
+    assert loaded.stack.secrets == {
+        "s": model.FileSpec(key="s", name="s", digest=none, external=True),
+        "t": model.FileSpec(key="t", name="other", digest=none, external=True),
+    }
+    assert loaded.stack.configs == {"c": model.FileSpec(key="c", name="there", digest=none, external=True)}
+    assert loaded.contents == {}
+    assert loaded.stack.place("secrets", "t", "external") == "compose.yaml:2:36"
+
+
 @pytest.mark.parametrize(
     ("keys", "top"),
     [
@@ -205,7 +223,6 @@ def test_inactive_profiles_leave_nothing_behind(folder: Any) -> None:
         ("tmpfs: ['/x:size=big']", ""),
         ("pull_policy: refresh", ""),
         ("links: [b]\nnetwork_mode: host", ""),
-        ("secrets: [s]", "secrets: {s: {external: true}}"),
         ("secrets: [s]", "secrets: {s: {environment: NOT_SET}}"),
         ("configs: [s]", "configs: {s: {file: ./no-such-file}}"),
         ("build: {context: ., platforms: [a, b]}", ""),
