@@ -176,6 +176,7 @@ class Observer:
         """Everything of the node, anew."""
         wanted = sorted({ref for service in self.stack.services.values() for ref in service.images})
         await together(
+            self.refresh_facts(node),
             self._refresh_containers(node),
             self._refresh_ports(node),
             self.refresh_networks(node),
@@ -204,6 +205,11 @@ class Observer:
         for volume in volumes:
             if volume.stack == self.stack_name and volume.driver == "local":
                 self.homes.setdefault(volume.name, volume.node)
+
+    async def refresh_facts(self, node: NodeName) -> None:
+        """What the engine says of its host. Routes that were asked for once stay known."""
+        facts, known = await self.engines[node].facts(), self.nodes[node].facts
+        self.nodes[node] = replace(self.nodes[node], facts=replace(facts, routes=known.routes if known else ()))
 
     async def _refresh_ports(self, node: NodeName) -> None:
         held = await self.engines[node].held_ports(besides=self.stack_name)
