@@ -1,23 +1,28 @@
 """The contents of secrets and configs, encrypted at rest, under the digests by which stacks name them.
 
 AES-256-GCM with a key that stands in a file of its own, so that a copy of the store alone tells nothing. The digest is
-bound to the ciphertext: one content can't be passed off as another.
+bound to the ciphertext: one content can't be passed off as another. The digest of a secret is made with that key, too:
+intents, and the hashes on containers that are made of it, don't help to guess a short password (decision 0010).
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from orchestrator.errors import NoSuchThing, StoreError
 from orchestrator.model.names import Digest, content_digest
+from orchestrator.model.spec import FileKind
 from orchestrator.store.protocol import Put, Store
 
-_CONTENT: Final = "content/"
+CONTENT: Final = "content/"
+"""What the keys of contents begin with; their digest follows."""
+
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 _MARK_BYTES: Final = 8
@@ -32,28 +37,46 @@ class Vault:
         self._store = store
         self._key_file = Path(key_file)
 
+    def digest(self, kind: FileKind, content: bytes) -> Digest:
+        """Under what `content` is kept: of a config its sha256, of a secret an HMAC with the key of this store.
+
+        raises StoreError: the key can't be read or made
+        """
+        if kind is FileKind.CONFIG:
+            return content_digest(content)
+        return _keyed(_read_or_make_key(self._key_file), content)
+
     async def put(self, contents: Mapping[Digest, bytes]) -> None:
         """Keeps each content; one that is kept already, sound and under the present key, is left alone.
 
         raises StoreError: the key can't be read or made
         """
-        if not contents:
-            return
-        key = _read_or_make_key(self._key_file)
-        puts = [
-            Put(key=_CONTENT + digest, value=_sealed(key, digest, content))
-            for digest, content in sorted(contents.items())
-            if not await self._is_kept(key, digest)
-        ]
-        if puts:
+        if puts := await self.changes(contents, safe=contents):
             await self._store.write(*puts)
 
+    async def changes(self, contents: Mapping[Digest, bytes], *, safe: Container[Digest] = ()) -> tuple[Put, ...]:
+        """What a write has to have beside the names of these contents, so that no clean-up comes in between.
+
+        safe: digests that something names before and after that write: what is kept of them, sound, is not written
+        raises StoreError: the key can't be read or made
+        """
+        if not contents:
+            return ()
+        key = _read_or_make_key(self._key_file)
+        return tuple(
+            [
+                Put(key=CONTENT + digest, value=_sealed(key, digest, content))
+                for digest, content in sorted(contents.items())
+                if digest not in safe or not await self._is_kept(key, digest)
+            ]
+        )
+
     async def get(self, digest: Digest) -> bytes:
-        """The content of that sha256.
+        """The content of that digest.
 
         raises NoSuchThing: it was never put; StoreError: it was tampered with, or the key is another or not there
         """
-        entry = await self._store.get(_CONTENT + digest)
+        entry = await self._store.get(CONTENT + digest)
         if entry is None:
             raise NoSuchThing(
                 f'the store has no content "{digest[:12]}"',
@@ -76,7 +99,7 @@ class Vault:
             raise self._unreadable(digest, "it is not what orch wrote there") from error
 
     async def _is_kept(self, key: bytes, digest: Digest) -> bool:
-        entry = await self._store.get(_CONTENT + digest)
+        entry = await self._store.get(CONTENT + digest)
         return entry is not None and _is_under(key, entry.value) and _is_sound(entry.value)
 
     def _unreadable(self, digest: Digest, why: str) -> StoreError:
@@ -89,12 +112,17 @@ class Vault:
 
 
 def _sealed(key: bytes, digest: Digest, content: bytes) -> bytes:
-    assert content_digest(content) == digest, "content is kept under its own digest"
+    assert digest in (content_digest(content), _keyed(key, content)), "content is kept under its own digest"
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     nonce = os.urandom(_NONCE_BYTES)
     body = nonce + AESGCM(key).encrypt(nonce, content, _bound_to(digest))
     return _FORMAT + _mark(key) + _mark(body) + body
+
+
+def _keyed(key: bytes, content: bytes) -> Digest:
+    """With a key of its own, made of the store's, so that one key has one use."""
+    return Digest(hmac.digest(hmac.digest(key, b"digest of secrets", "sha256"), content, "sha256").hex())
 
 
 def _parts(kept: bytes) -> tuple[bytes, bytes, bytes, bytes, bytes]:
@@ -119,7 +147,7 @@ def _mark(value: bytes) -> bytes:
 
 
 def _bound_to(digest: Digest) -> bytes:
-    return f"{_CONTENT}{digest}".encode()
+    return f"{CONTENT}{digest}".encode()
 
 
 def _read_or_make_key(path: Path) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -16,7 +16,7 @@ from orchestrator.store.protocol import Delete, Entry, Put, Store
 KEPT_REVISIONS: Final = 10
 """Specs of a stack that a rollback can go to, the present one included."""
 
-_STACKS: Final = "stacks/"
+STACKS: Final = "stacks/"
 _HOMES: Final = "homes/"
 _CURRENT: Final = "/current"
 
@@ -42,14 +42,21 @@ class Stacks:
         entry = await self._store.get(_current(name))
         return _stored(entry) if entry else None
 
-    async def put(self, intent: Intent, *, replaces: Stored | None) -> Stored:
+    async def put(self, intent: Intent, *, replaces: Stored | None, also: Sequence[Put | Delete] = ()) -> Stored:
         """The intent as it stands now, with its revision: one more when the spec differs, the same otherwise.
 
         Places in files don't make a spec differ. A new spec is kept beside the last nine.
 
         replaces: what this change was made for, from `get`; None: the stack must not be there
-        raises RevisionConflict: somebody else was faster, and nothing was written
+        also:     changes that belong to it, written with it or not at all
+        raises RevisionConflict: somebody else was faster, and nothing was written; of `also`, it names the key
         """
+        intent, changes = self.changes(intent, replaces=replaces)
+        written = await self._write(intent.stack.name, replaces, [*changes, *also])
+        return Stored(intent=intent, stored_at_revision=written)
+
+    def changes(self, intent: Intent, *, replaces: Stored | None) -> tuple[Intent, list[Put | Delete]]:
+        """(the intent with its revision, what `put` writes): for one write that changes several stacks."""
         intent = msgspec.structs.replace(_normal(intent), revision=_next_revision(intent, replaces))
         name, content = intent.stack.name, _encode(intent)
         changes: list[Put | Delete] = [
@@ -58,7 +65,12 @@ class Stacks:
         if not replaces or intent.revision != replaces.intent.revision:
             changes.append(Put(key=_revision(name, intent.revision), value=content))
             changes.append(Delete(key=_revision(name, intent.revision - KEPT_REVISIONS)))
-        return Stored(intent=intent, stored_at_revision=await self._write(name, replaces, changes))
+        return intent, changes
+
+    async def stands(self, name: StackName, seen: Stored | None) -> bool:
+        """Nobody has changed the stack since `get` gave `seen`."""
+        there = await self.get(name)
+        return (there and there.stored_at_revision) == (seen and seen.stored_at_revision)
 
     async def forget(self, name: StackName, *, replaces: Stored) -> None:
         """After a `down`: the intent and its revisions go; the homes of its volumes stay. Gone already: no error.
@@ -73,8 +85,8 @@ class Stacks:
 
     async def names(self) -> tuple[StackName, ...]:
         """In order."""
-        keys = await self._store.keys(_STACKS)
-        return tuple(sorted(StackName(key[len(_STACKS) : -len(_CURRENT)]) for key in keys if key.endswith(_CURRENT)))
+        keys = await self._store.keys(STACKS)
+        return tuple(sorted(StackName(key[len(STACKS) : -len(_CURRENT)]) for key in keys if key.endswith(_CURRENT)))
 
     async def revisions(self, name: StackName) -> tuple[Intent, ...]:
         """The kept ones, oldest first, each as it was when its spec was new."""
@@ -119,15 +131,17 @@ class Stacks:
         try:
             return await self._store.write(*changes)
         except RevisionConflict as conflict:
+            if await self.stands(name, replaces):
+                raise
             raise _conflict(name, made_for=replaces, there=await self.get(name)) from conflict
 
 
 def _current(name: StackName) -> str:
-    return f"{_STACKS}{name}{_CURRENT}"
+    return f"{STACKS}{name}{_CURRENT}"
 
 
 def _revisions(name: StackName) -> str:
-    return f"{_STACKS}{name}/revisions/"
+    return f"{STACKS}{name}/revisions/"
 
 
 def _revision(name: StackName, number: int) -> str:
