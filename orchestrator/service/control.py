@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from orchestrator.engine.protocol import Engine
-from orchestrator.errors import EngineError, NoSuchThing
+from orchestrator.errors import EngineError, NoSuchThing, RevisionConflict, StoreError
 from orchestrator.model.cluster import Container, Node
 from orchestrator.model.names import ContainerId, NodeName, ServiceName, SlotNumber, StackName, slot_name
 from orchestrator.model.plan import Preview
@@ -22,12 +22,13 @@ from orchestrator.reconciler.clock import Clock
 from orchestrator.service.hosts import Hosts
 from orchestrator.service.request import UpRequest
 from orchestrator.service.summaries import StackSummary, summaries
-from orchestrator.store import Stacks, Store, Stored, Vault, hold
+from orchestrator.store import Put, Stacks, Store, Stored, Vault, hold, sweep
 
 if TYPE_CHECKING:
     from orchestrator.reconciler.events import Emit
     from orchestrator.reconciler.observe import Observer
     from orchestrator.service.converge import Outcome
+    from orchestrator.service.files import Files
     from orchestrator.service.logs import TaggedLine
 
 # what only some verbs need is imported by these: `orch ps` is to take 200 ms
@@ -41,6 +42,13 @@ class Control:
         self._stacks = Stacks(store)
         self._watched: dict[StackName, Observer] = {}
         self._looking = asyncio.Lock()
+
+    @property
+    def files(self) -> Files:
+        """Secrets and configs that stacks find by name."""
+        from orchestrator.service.files import Files
+
+        return Files(self._store, self._vault, self._clock)
 
     # -- what is wanted --------------------------------------------------------------------------------------------
 
@@ -68,8 +76,12 @@ class Control:
             )
         return stored
 
-    async def _put(self, intent: Intent, before: Stored | None) -> Intent:
-        return (await self._stacks.put(intent, replaces=before)).intent
+    async def _put(self, intent: Intent, before: Stored | None, also: Sequence[Put] = ()) -> Intent:
+        put = (await self._stacks.put(intent, replaces=before, also=also)).intent
+        if before is None or put.revision != before.intent.revision:
+            with suppress(StoreError):  # what is left lying is found by the next one
+                await sweep(self._store)
+        return put
 
     async def preview_up(self, request: UpRequest) -> Preview:
         """What `up` would do, without a single mutating call."""
@@ -78,6 +90,7 @@ class Control:
 
         before = await self._stacks.get(request.stack.name)
         observer = await self._look(request.stack)
+        request = (await self.files.resolved(request)).request
         intent = intents.after_up(before.intent if before else None, request, observer.state().containers)
         await observer.turn_to(intent.stack)
         homes = await self._stacks.homes()
@@ -104,13 +117,23 @@ class Control:
         return (await self._look(stack)).state().containers
 
     async def up(self, request: UpRequest) -> Intent:
-        """Declares; raises RevisionConflict when somebody else declared the same stack meanwhile."""
+        """Declares; raises RevisionConflict when somebody else declared the same stack meanwhile.
+
+        raises SpecError: an external secret or config is not in the store
+        """
         from orchestrator.service import intents
 
         before = await self._stacks.get(request.stack.name)
-        intent = intents.after_up(before.intent if before else None, request, await self._seen(request.stack))
-        await self._vault.put(request.contents)
-        put = await self._put(intent, before)
+        was, containers = before.intent if before else None, await self._seen(request.stack)
+        while True:
+            resolved = await self.files.resolved(request)
+            intent = intents.after_up(was, resolved.request, containers)
+            try:
+                put = await self._put(intent, before, await self.files.changes(resolved, was))
+                break
+            except RevisionConflict:  # a secret that it names was rotated meanwhile, or the stack changed
+                if not await self._stacks.stands(request.stack.name, before):
+                    raise
         for volume in request.new_volumes:
             await self._stacks.forget_home(volume)
         return put

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import msgspec
 
-from orchestrator.errors import LeaseLost, RevisionConflict
+from orchestrator.errors import LeaseLost, RevisionConflict, StoreError
 from orchestrator.model.cluster import ClusterState, NodeStatus
 from orchestrator.model.names import Digest, NodeName, StackName
 from orchestrator.model.plan import Blocked, Plan, Severity
@@ -19,7 +19,7 @@ from orchestrator.reconciler.events import Emit
 from orchestrator.reconciler.executor import Executor
 from orchestrator.reconciler.loop import Loop, Verdict, notice
 from orchestrator.reconciler.observe import Observer
-from orchestrator.store import StackLock, Stacks, Store, Stored, Vault, hold
+from orchestrator.store import StackLock, Stacks, Store, Stored, Vault, hold, sweep
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +68,8 @@ class Convergence:
             return msgspec.structs.replace(outcome, converged=False, blocked=left)
         with suppress(RevisionConflict):
             await self._stacks.forget(stored.intent.stack.name, replaces=stored)
+        with suppress(StoreError):  # what is left lying is found by the next one
+            await sweep(self._store)
         return outcome
 
     async def _loop(self, stored: Stored, lock: StackLock, wait_timeout_s: float | None, detach: bool) -> Outcome:

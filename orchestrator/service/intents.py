@@ -101,18 +101,18 @@ def after_scale(before: Intent, replicas: Mapping[ServiceName, int]) -> Intent:
     check_services(before.stack, replicas)
     scaled = {name: _scaled(before.stack.services[name], count) for name, count in replicas.items()}
     stack = replace(before.stack, services={**before.stack.services, **scaled})
-    return replace(_quiet(before), stack=stack, stopped=before.stopped - frozenset(replicas))
+    return replace(quiet(before), stack=stack, stopped=before.stopped - frozenset(replicas))
 
 
 def after_start(before: Intent, services: Sequence[ServiceName], containers: Iterable[Container]) -> Intent:
     chosen = _named(before.stack, services)
     again = frozenset(incarnation(c) for c in containers if c.service in chosen and c.has_ended)
-    return replace(_quiet(before), stopped=before.stopped - chosen, again=again)
+    return replace(quiet(before), stopped=before.stopped - chosen, again=again)
 
 
 def after_stop(before: Intent, services: Sequence[ServiceName], timeout_s: float | None) -> Intent:
     chosen = _named(before.stack, services)
-    return replace(_quiet(before), stopped=before.stopped | chosen, stop_timeout_s=timeout_s)
+    return replace(quiet(before), stopped=before.stopped | chosen, stop_timeout_s=timeout_s)
 
 
 def after_restart(
@@ -130,7 +130,7 @@ def after_restart(
     again: frozenset[Incarnation] = frozenset(
         incarnation(c) for c in containers if c.service in chosen and c.started_mark
     )
-    return replace(_quiet(before), stopped=before.stopped - chosen, again=again, stop_timeout_s=timeout_s)
+    return replace(quiet(before), stopped=before.stopped - chosen, again=again, stop_timeout_s=timeout_s)
 
 
 def _with_followers(stack: StackSpec, chosen: frozenset[ServiceName]) -> frozenset[ServiceName]:
@@ -160,10 +160,10 @@ def after_rest(before: Intent, doomed: Iterable[Container], containers: Iterable
     """`doomed` are about to go: services of which nothing else is left rest from now on."""
     going = {c.id for c in doomed}
     staying = {c.service for c in containers if c.id not in going}
-    return replace(_quiet(before), stopped=before.stopped | ({c.service for c in doomed} - staying))
+    return replace(quiet(before), stopped=before.stopped | ({c.service for c in doomed} - staying))
 
 
-def _quiet(intent: Intent) -> Intent:
+def quiet(intent: Intent) -> Intent:
     """What earlier commands asked for once is not asked again."""
     return Intent(stack=intent.stack, revision=intent.revision, stopped=intent.stopped)
 
