@@ -11,8 +11,7 @@ COMMAND = ("routes",)
 """For a container with the host's network."""
 _HEADER = ["Iface", "Destination", "Gateway"]
 _V6_FIELDS = 10
-_LOOPBACK = "lo"
-_MULTICAST, _LINK_LOCAL = ipaddress.IPv6Network("ff00::/8"), ipaddress.IPv6Network("fe80::/10")
+_ON_EVERY_HOST = tuple(map(ipaddress.IPv6Network, ("::1/128", "fe80::/10", "ff00::/8")))
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -40,7 +39,7 @@ def _networks(fields: Sequence[str]) -> tuple[_Network, ...]:
         network = read(fields)
     except (ValueError, IndexError) as error:
         raise _unreadable(" ".join(fields)) from error
-    return (network,) if _counts(network, interface=fields[-1]) else ()
+    return (network,) if _counts(network) else ()
 
 
 def _ipv4(fields: Sequence[str]) -> ipaddress.IPv4Network:
@@ -58,12 +57,10 @@ def _ipv6(fields: Sequence[str]) -> ipaddress.IPv6Network:
     return ipaddress.IPv6Network((bytes.fromhex(fields[0]), int(fields[1], 16)))
 
 
-def _counts(network: _Network, interface: str) -> bool:
+def _counts(network: _Network) -> bool:
     if network.prefixlen <= 1:
         return False
-    if isinstance(network, ipaddress.IPv4Network):
-        return True
-    return interface != _LOOPBACK and not network.subnet_of(_MULTICAST) and not network.subnet_of(_LINK_LOCAL)
+    return isinstance(network, ipaddress.IPv4Network) or not any(map(network.subnet_of, _ON_EVERY_HOST))
 
 
 def _unreadable(line: str) -> EngineError:
