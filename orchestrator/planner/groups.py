@@ -1,25 +1,25 @@
-"""Which services have to be on one node: those that share a network, a volume, mounts or a namespace.
+"""Which services have to be on one node: those that share a network of one host, a volume, mounts or a namespace.
 
-A bridge network ends at its host, so what talks over it stays together until networks span hosts (decision 0003).
+A bridge network ends at its host, so what talks over it stays together; one that spans hosts ties nobody (see
+`spanning`).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from orchestrator.model.names import ServiceName
-from orchestrator.model.spec import Mode, ServiceSpec
-from orchestrator.planner.world import World
+from orchestrator.model.spec import MountType, ServiceSpec, StackSpec, VolumeSpec
 
 
-def groups(world: World) -> dict[ServiceName, frozenset[ServiceName]]:
-    """Service -> all services that must be on its node, itself included."""
+def groups(stack: StackSpec, tying: Set[str]) -> dict[ServiceName, frozenset[ServiceName]]:
+    """Service -> all services that must be on its node, itself included. `tying`: keys of networks of one host."""
     by_tie: dict[str, list[ServiceName]] = defaultdict(list)
-    for name, service in sorted(world.stack.services.items()):
-        for tie in _ties(world, service):
+    for name, service in sorted(stack.services.items()):
+        for tie in _ties(stack, service, tying):
             by_tie[tie].append(name)
-    group = {name: frozenset({name}) for name in world.stack.services}
+    group = {name: frozenset({name}) for name in stack.services}
     for members in by_tie.values():
         joined = frozenset().union(*(group[name] for name in members))
         for name in joined:
@@ -27,13 +27,26 @@ def groups(world: World) -> dict[ServiceName, frozenset[ServiceName]]:
     return group
 
 
-def _ties(world: World, service: ServiceSpec) -> Iterator[str]:
+def _ties(stack: StackSpec, service: ServiceSpec, tying: Set[str]) -> Iterator[str]:
     """What holds services together, as text: equal text, one group. A global service is on every node anyway."""
-    if service.mode is Mode.GLOBAL:
+    if service.mode.is_global:
         return
-    yield from (f"network {name}" for name in world.network_names(service))
-    yield from (f"volume {name}" for name in world.volume_names(service))
+    yield from (f"network {join.network}" for join in service.networks if join.network in tying)
+    yield from (f"volume {volume.name}" for volume in mounted(stack, service) if volume.is_local)
     yield from (f"namespace {name}" for name in (service.name, *borrowed(service)))
+
+
+def mounted(stack: StackSpec, service: ServiceSpec) -> Iterator[VolumeSpec]:
+    """The stack's volumes that the service mounts."""
+    sources = dict.fromkeys(mount.source for mount in service.mounts if mount.type is MountType.VOLUME)
+    yield from (stack.volumes[source] for source in sources if source in stack.volumes)
+
+
+def is_confined(stack: StackSpec, group: frozenset[ServiceName]) -> bool:
+    """All its slots are on one node, however many there are: several services, or one whose data is at one place."""
+    services = (stack.services[name] for name in group)
+    has_home = (v.is_local and not v.is_per_slot for service in services for v in mounted(stack, service))
+    return len(group) > 1 or any(has_home)
 
 
 def borrowed(service: ServiceSpec) -> tuple[ServiceName, ...]:

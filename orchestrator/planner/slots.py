@@ -11,7 +11,6 @@ from orchestrator.model.cluster import Container, ContainerState, Health
 from orchestrator.model.names import NodeName, ServiceName, SlotNumber, slot_name
 from orchestrator.model.plan import Verdict
 from orchestrator.planner.classify import Judgement, judge
-from orchestrator.planner.groups import groups
 from orchestrator.planner.world import World
 
 HOLDERS = frozenset(
@@ -89,9 +88,9 @@ class Slots:
         is_clear = len(group) > 1 and bool(best) and best[0][1] > sum(count for _, count in best[1:])
         return best[0][0] if is_clear else None
 
-    @cached_property
+    @property
     def groups(self) -> dict[ServiceName, frozenset[ServiceName]]:
-        return groups(self.world)
+        return self.world.groups
 
     @cached_property
     def _by_slot(self) -> dict[tuple[ServiceName, SlotNumber], list[Judgement]]:

@@ -19,8 +19,10 @@ from orchestrator.model.cluster import (
     Volume,
 )
 from orchestrator.model.names import Digest, NodeName, ServiceName, SlotNumber
-from orchestrator.model.spec import Intent, Mode, ServiceSpec
+from orchestrator.model.spec import Intent, Mode, NetworkSpec, ServiceSpec
+from orchestrator.planner.groups import groups
 from orchestrator.planner.hashes import is_named, network_hash, service_hash, volume_hash
+from orchestrator.planner.spanning import OVERLAY, spanning
 
 
 class World:
@@ -93,13 +95,47 @@ class World:
         return tuple(node.name for node in active if self.answers(node.name))
 
     @cached_property
+    def spanning(self) -> frozenset[str]:
+        """The engine's names of the stack's networks that span hosts."""
+        return frozenset(self.stack.networks[key].name for key in spanning(self.intent)) | self._external_overlays
+
+    @cached_property
+    def _external_overlays(self) -> frozenset[str]:
+        names = {network.name for network in self.stack.networks.values() if network.external}
+        return frozenset(name for (_, name), found in self.networks.items() if name in names and _spans(found))
+
+    def spans(self, service: ServiceSpec) -> bool:
+        """It is on a network that spans hosts."""
+        return not self.spanning.isdisjoint(self.network_names(service))
+
+    @cached_property
+    def overlays(self) -> dict[str, Network]:
+        """Networks that span hosts, by name, as a node shows them that manages them, or else any that is on them."""
+        found = sorted((n for n in self.networks.values() if _spans(n)), key=lambda n: self.manages(n.node))
+        return {network.name: network for network in found}
+
+    def manages(self, node: NodeName) -> bool:
+        """It answers, and is one of the managers of the swarm that carries networks across hosts."""
+        facts = self.nodes[node].facts if self.answers(node) else None
+        return facts is not None and facts.swarm.is_manager
+
+    @cached_property
+    def groups(self) -> dict[ServiceName, frozenset[ServiceName]]:
+        """Service -> all services that must be on its node."""
+        tying = {key for key, network in self.stack.networks.items() if network.name not in self.spanning}
+        return groups(self.stack, tying)
+
+    @cached_property
     def stale_networks(self) -> frozenset[tuple[NodeName, str]]:
         """(node, name) of networks of ours that the stack describes otherwise now."""
-        return frozenset(
-            key
-            for key, network in self.networks.items()
-            if network.config and network.config != self.network_hashes.get(network.name, network.config)
-        )
+        ours = {network.name: network for network in self.stack.networks.values()}
+        found = ((key, network, ours.get(network.name)) for key, network in self.networks.items() if network.config)
+        return frozenset(key for key, network, wanted in found if wanted and self._is_stale(network, wanted))
+
+    def _is_stale(self, network: Network, wanted: NetworkSpec) -> bool:
+        """Its description changed, or it ends at its host and shall not, or the other way round."""
+        is_other_kind = _spans(network) != (wanted.name in self.spanning)
+        return network.config != self.network_hashes[wanted.name] or is_other_kind
 
     def volume_names(self, service: ServiceSpec) -> tuple[str, ...]:
         """The engine's names of the stack's volumes that the service mounts."""
@@ -175,6 +211,10 @@ class World:
         parts = ((subject.rpartition("."), node) for subject, node in sorted(self.cluster.creating.items()))
         slots = ((name, number, node) for (name, _, number), node in parts if name in self.stack.services)
         return tuple((ServiceName(name), SlotNumber(int(number)), node) for name, number, node in slots)
+
+
+def _spans(network: Network) -> bool:
+    return network.driver == OVERLAY
 
 
 def _age(container: Container) -> tuple[str, int, str, str, str]:
