@@ -28,6 +28,8 @@ ENTRIES: dict[str, Entry] = {
     "build": (_COMMANDS + "build", "Build the images of a stack."),
     "pull": (_COMMANDS + "pull", "Pull the images of a stack on all nodes."),
     "node": (_COMMANDS + "node", "Add, list and remove Docker hosts."),
+    "secret": (_COMMANDS + "secret", "Keep secrets for stacks that name them as external."),
+    "configs": (_COMMANDS + "configs", "Keep configs for stacks that name them as external."),
     "lab": (_COMMANDS + "lab", "Run a throw-away cluster of real Docker engines on this machine."),
     "completion": (_COMMANDS + "completion", "Print the script that makes a shell complete orch's words."),
     "version": (_COMMANDS + "version", "Print the version."),

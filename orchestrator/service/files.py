@@ -48,10 +48,9 @@ class Use(msgspec.Struct, frozen=True, kw_only=True, order=True):
     services: tuple[ServiceName, ...]
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class Found(NamedFile, frozen=True, kw_only=True):
     """A secret or config of the store, and who uses it."""
 
-    file: NamedFile
     used_by: tuple[Use, ...] = ()
 
 
@@ -80,12 +79,12 @@ class Files:
     async def list(self, kind: FileKind) -> tuple[Found, ...]:
         """By name."""
         users = await self._users()
-        return tuple(Found(file=file, used_by=_uses(users, file)) for file in await self._named.list(kind))
+        return tuple(_found(users, file) for file in await self._named.list(kind))
 
     async def get(self, kind: FileKind, name: str) -> Found:
         """raises NoSuchThing"""
         file = (await self._stored(kind, name)).file
-        return Found(file=file, used_by=_uses(await self._users(), file))
+        return _found(await self._users(), file)
 
     async def content(self, kind: FileKind, name: str) -> bytes:
         """raises NoSuchThing; StoreError: it can't be decrypted"""
@@ -244,6 +243,10 @@ def _is_of(spec: FileSpec, file: NamedFile) -> bool:
     return spec.external and spec.name == file.name
 
 
+def _found(users: Sequence[Stored], file: NamedFile) -> Found:
+    return Found(**msgspec.structs.asdict(file), used_by=_uses(users, file))
+
+
 def _uses(users: Iterable[Stored], file: NamedFile) -> tuple[Use, ...]:
     found = []
     for user in users:
@@ -303,6 +306,6 @@ def _check_content(kind: FileKind, name: str, content: bytes) -> None:
     if len(content) > MAX_BYTES[kind]:
         raise UsageError(
             f'{kind} "{name}" is too long',
-            why=f"it has {len(content)} bytes, a {kind} has {MAX_BYTES[kind]} at most",
+            why=f"a {kind} has {MAX_BYTES[kind]} bytes at most",
             fix="put what is that long into a volume or an image",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,9 @@ from orchestrator.cli.group import verb
 from orchestrator.cli.options import Project, pass_project, project_options
 
 if TYPE_CHECKING:
-    from orchestrator.spec import Read
+    from orchestrator.model.spec import StackSpec
+    from orchestrator.service.control import Control
+    from orchestrator.spec import Loaded, Read
 
 LISTS: Mapping[str, Callable[[Read], Iterable[str]]] = {
     "services": lambda read: read.services,
@@ -66,6 +69,8 @@ def command(
     if quiet:
         selection.load(project, services)
         return
+    if services[:1] and services[0] in _OTHERS:
+        _refuse_other(project, services[0])
     if hashed is not None:
         text = _hashes(project, hashed)
     elif as_written:
@@ -78,6 +83,22 @@ def command(
         output.write(target, text + "\n")
     elif text:
         output.line(text)
+
+
+_OTHERS = ("create", "ls", "inspect", "rotate", "rm")
+"""Verbs of `orch configs`, which Docker has as `docker config`."""
+
+
+def _refuse_other(project: Project, word: str) -> None:
+    """`orch config ls` where no service is called so; raises UsageError"""
+    from orchestrator.cli import selection
+    from orchestrator.errors import FileMissing, UsageError
+
+    with suppress(FileMissing):
+        if word in selection.read(project).services:
+            return
+    why = "orch config prints the stack's files, as docker compose config does"
+    raise UsageError(f'there is no service "{word}"', why=why, fix=f"orch configs {word}")
 
 
 def _of_files(project: Project, services: Sequence[str], only: str | None, form: str) -> str:
@@ -142,7 +163,21 @@ def _hashes(project: Project, wanted: str) -> str:
     from orchestrator.cli import selection
     from orchestrator.planner import service_hash
 
-    stack = selection.load(project).stack
+    stack = _as_kept(selection.load(project))
     words = sorted(stack.services) if wanted == "*" else wanted.split(",")
     names = selection.check_services(words, stack.services, stack.name)
     return "\n".join(f"{name} {service_hash(stack, stack.services[name])}" for name in sorted(names))
+
+
+def _as_kept(loaded: Loaded) -> StackSpec:
+    """The stack with the digests of secrets and configs that its containers know: some are the store's to tell."""
+    if not loaded.stack.secrets and not any(config.external for config in loaded.stack.configs.values()):
+        return loaded.stack
+    from orchestrator.cli import session
+    from orchestrator.service.request import UpRequest
+
+    async def work(control: Control) -> StackSpec:
+        request = UpRequest(stack=loaded.stack, contents=loaded.contents)
+        return (await control.files.resolved(request)).request.stack
+
+    return session.run(work)
