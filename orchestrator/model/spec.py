@@ -394,6 +394,14 @@ class VolumeSpec(_Data, frozen=True, kw_only=True):
         """The engine's name of the volume that the slot mounts."""
         return self.name.replace(SLOT_TEMPLATE, str(slot))
 
+    def covers(self, name: str) -> bool:
+        """The engine's name `name` is this volume's, or that of one of its slots."""
+        head, template, tail = self.name.partition(SLOT_TEMPLATE)
+        if not template:
+            return name == self.name
+        slot = name[len(head) : len(name) - len(tail)]
+        return slot.isdecimal() and name == self.name_for(int(slot))
+
 
 def _names_a_server(options: Mapping[str, str]) -> bool:
     """NFS and CIFS by the local driver: `type: nfs`, `o: addr=...`. Source: Docker, local driver."""

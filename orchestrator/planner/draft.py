@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+import msgspec
+
 from orchestrator.model.cluster import Container
 from orchestrator.model.plan import AnyOperation, Blocked, BuildImage, OnExisting, Plan, Severity
 from orchestrator.planner.world import World
@@ -12,6 +14,19 @@ from orchestrator.planner.world import World
 T = TypeVar("T", bound=OnExisting)
 
 RETRY_FIRST_S, RETRY_MOST_S = 1.0, 60.0
+
+
+class Lack(msgspec.Struct, frozen=True, kw_only=True):
+    """What is missing and no operation can bring."""
+
+    what: str
+    fix: str = ""
+    is_hopeless: bool = True
+    """False: it comes by itself, from `causes`."""
+    causes: tuple[str, ...] = ()
+
+
+Missing = AnyOperation | Lack
 
 
 def on(kind: type[T], c: Container, cause: str, **more: Any) -> T:

@@ -15,7 +15,7 @@ from orchestrator.model.cluster import Container, NodeStatus
 from orchestrator.model.names import NodeName, ServiceName, SlotNumber, slot_name
 from orchestrator.model.plan import Verdict
 from orchestrator.model.spec import Mode, ServiceSpec
-from orchestrator.planner.groups import borrowed
+from orchestrator.planner.groups import borrowed, is_confined
 from orchestrator.planner.ports import PortBook
 from orchestrator.planner.slots import Slots, SlotState
 from orchestrator.planner.world import World
@@ -69,7 +69,7 @@ class Placement:
             node = self._world.global_nodes[service.name][slot]
             return node if self._is_usable(node) else self._unusable(node, "its place is")
         group = self._slots.groups[service.name]
-        homes = self._homes_of(group)
+        homes = self._homes_of(group, service, slot)
         if len(set(homes.values())) > 1:
             return Unplaceable(reason="its volumes are on different nodes: " + _pairs(homes), fix=ONE_HOME)
         for volume, home in homes.items():
@@ -87,22 +87,27 @@ class Placement:
         is_hopeless = host is None or host.status is not NodeStatus.SUSPECT
         return Unplaceable(reason=f"{what} on {node}, {_plight(self._world, node)}", is_hopeless=is_hopeless)
 
-    def _homes_of(self, group: frozenset[ServiceName]) -> dict[str, NodeName]:
-        """Volume -> home, of the local volumes of the group that have one."""
+    def _homes_of(self, group: frozenset[ServiceName], service: ServiceSpec, slot: SlotNumber) -> dict[str, NodeName]:
+        """Volume -> home, of the local volumes that have one: the slot's own, and all of a group that shares a node."""
+        if len(group) == 1:
+            return self._homes_at([(service, slot)])
         if group not in self._homes:
             services = (self._world.stack.services[name] for name in sorted(group))
-            mounted = {volume for service in services for volume in self._world.volume_names(service)}
-            local = (v.name for v in self._world.stack.volumes.values() if v.driver in ("", "local"))
-            found = ((volume, self._world.home(volume)) for volume in sorted(mounted & set(local)))
-            self._homes[group] = {volume: home for volume, home in found if home is not None}
+            members = [(each, number) for each in services for number in self._world.slots[each.name]]
+            self._homes[group] = self._homes_at([*members, (service, slot)])
         return self._homes[group]
+
+    def _homes_at(self, members: list[tuple[ServiceSpec, SlotNumber]]) -> dict[str, NodeName]:
+        volumes = {name: volume for member in members for name, volume in self._world.mounted(*member).items()}
+        found = ((name, self._world.home(name)) for name, volume in sorted(volumes.items()) if volume.is_local)
+        return {name: home for name, home in found if home is not None}
 
     def _stays(self, service: ServiceSpec, slot: SlotNumber) -> NodeName | None:
         nodes = [judgement.container.node for judgement in self._slots.state(service.name, slot).leaving]
         return next((node for node in nodes if node in self._world.usable_nodes), None)
 
     def _group_node(self, group: frozenset[ServiceName], service: ServiceSpec) -> NodeName | Unplaceable | None:
-        if len(group) == 1 and not self._world.volume_names(service):
+        if not is_confined(self._world.stack, group):
             return None
         if group not in self._pins:
             seat = self._seat(group)

@@ -5,35 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-import msgspec
-
 from orchestrator.model.names import NodeName, SlotNumber, slot_name
 from orchestrator.model.plan import (
-    AnyOperation,
     BuildImage,
     CopyImage,
-    CreateNetwork,
     CreateVolume,
     PullImage,
-    RemoveNetwork,
     Severity,
 )
-from orchestrator.model.spec import NetworkSpec, PullPolicy, ServiceSpec
-from orchestrator.planner.draft import Draft
+from orchestrator.model.spec import PullPolicy, ServiceSpec
+from orchestrator.planner.draft import Draft, Lack, Missing
+from orchestrator.planner.links import missing_networks
 from orchestrator.planner.world import World
-
-
-class Lack(msgspec.Struct, frozen=True, kw_only=True):
-    """What is missing and no operation can bring."""
-
-    what: str
-    fix: str = ""
-    is_hopeless: bool = True
-    """False: it comes by itself, from `causes`."""
-    causes: tuple[str, ...] = ()
-
-
-Missing = AnyOperation | Lack
 
 
 def prepare(world: World, draft: Draft, service: ServiceSpec, slot: SlotNumber, node: NodeName) -> bool:
@@ -41,15 +24,16 @@ def prepare(world: World, draft: Draft, service: ServiceSpec, slot: SlotNumber, 
     missing = [
         *_image(world, service, node),
         *_mounted_images(world, service, node),
-        *_networks(world, service, node),
-        *_volumes(world, service, node),
+        *missing_networks(world, service, node, to_start=False),
+        *_volumes(world, service, slot, node),
     ]
     return not _provide(draft, missing, slot_name(service.name, slot), node)
 
 
 def prepare_networks(world: World, draft: Draft, service: ServiceSpec, slot: SlotNumber, node: NodeName) -> bool:
     """The same of its networks alone, for a container that exists."""
-    return not _provide(draft, list(_networks(world, service, node)), slot_name(service.name, slot), node)
+    missing = list(missing_networks(world, service, node, to_start=True))
+    return not _provide(draft, missing, slot_name(service.name, slot), node)
 
 
 def _provide(draft: Draft, missing: list[Missing], subject: str, node: NodeName) -> bool:
@@ -159,38 +143,8 @@ def _holder(world: World, ref: str, *, besides: NodeName) -> NodeName | None:
     return next((n for n, name in sorted(world.images) if name == ref and n != besides and world.answers(n)), None)
 
 
-def _networks(world: World, service: ServiceSpec, node: NodeName) -> Iterator[Missing]:
-    for join in service.networks:
-        network = world.stack.networks[join.network]
-        found = world.networks.get((node, network.name))
-        if network.external:
-            if found is None:
-                yield Lack(
-                    what=f"external network {network.name} is not on {node}",
-                    fix=f'make it there ("docker network create {network.name}"), or drop "external: true"',
-                )
-        elif found is None:
-            yield CreateNetwork(node=node, name=network.name, key=network.key, cause=f"{service.name} is on it")
-        elif (node, network.name) in world.stale_networks:
-            yield _stale(world, network, node)
-
-
-def _stale(world: World, network: NetworkSpec, node: NodeName) -> Missing:
-    """A network that is described otherwise now goes first, as soon as none of its containers runs."""
-    on_it = [c for c in world.containers if c.node == node and network.name in c.networks and c.is_running]
-    what = f"network {network.name} changed"
-    if alien := next((c for c in on_it if c.service not in world.stack.services), None):
-        fix = "" if world.intent.remove_orphans else f'stop it, or "--remove-orphans", which removes {alien.name}'
-        return Lack(what=f"{what}, and {alien.name} is on it", fix=fix, is_hopeless=not world.intent.remove_orphans)
-    if on_it:
-        causes = tuple(sorted({slot_name(c.service, c.slot) for c in on_it}))
-        return Lack(what=f"{what}; {on_it[0].name} has to stop first", causes=causes, is_hopeless=False)
-    return RemoveNetwork(node=node, name=network.name, key=network.key, cause="its description changed")
-
-
-def _volumes(world: World, service: ServiceSpec, node: NodeName) -> Iterator[Missing]:
-    for name in world.volume_names(service):
-        volume = next(v for v in world.stack.volumes.values() if v.name == name)
+def _volumes(world: World, service: ServiceSpec, slot: SlotNumber, node: NodeName) -> Iterator[Missing]:
+    for name, volume in world.mounted(service, slot).items():
         if (node, name) in world.volumes:
             continue
         if volume.external:

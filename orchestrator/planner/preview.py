@@ -86,7 +86,7 @@ class _Predecessors:
             service = self._world.stack.services[operation.service]
             yield f"{operation.node}/image/{service.image}"
             yield from (f"{operation.node}/network/{name}" for name in self._world.network_names(service))
-            yield from (f"{operation.node}/volume/{name}" for name in self._world.volume_names(service))
+            yield from (f"{operation.node}/volume/{name}" for name in self._world.mounted(service, operation.slot))
             yield from (f"start {slot_name(name, n)}" for name in operation.lenders for n in self._world.slots[name])
         elif isinstance(operation, ConnectNetwork):
             yield f"{operation.node}/network/{operation.network}"

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 
 from orchestrator.model.cluster import Container
 from orchestrator.model.names import NodeName, ServiceName, slot_name
-from orchestrator.model.plan import RemoveContainer, RemoveNetwork, RemoveVolume, Severity, StopContainer, Verdict
-from orchestrator.model.spec import NetworkSpec, VolumeSpec
+from orchestrator.model.plan import RemoveContainer, RemoveVolume, Severity, StopContainer, Verdict
+from orchestrator.model.spec import NetworkSpec
 from orchestrator.planner.classify import Judgement
 from orchestrator.planner.draft import Draft, on
+from orchestrator.planner.links import members, removal
 from orchestrator.planner.slots import Slots
 from orchestrator.planner.world import World
 
@@ -97,16 +98,15 @@ class Removal:
         for (node, name), network in sorted(self._world.networks.items()):
             if network.stack != self._world.stack.name or _is_external(self._world.stack.networks, name):
                 continue
-            if self._world.answers(node) and not self._members(node, name):
-                self._draft.add(RemoveNetwork(node=node, name=name, key=network.key, cause="the stack is taken down"))
-
-    def _members(self, node: NodeName, network: str) -> list[Container]:
-        return [c for c in self._world.containers if c.node == node and network in c.networks]
+            if self._world.answers(node) and not members(self._world, network, running=False):
+                for operation in removal(self._world, network, "the stack is taken down"):
+                    self._draft.add(operation)
 
     def _volumes(self) -> None:
         """The stack's own, each as soon as no container holds it; what can't go is told."""
         for (node, name), volume in sorted(self._world.volumes.items()):
-            if volume.stack == self._world.stack.name and not _is_external(self._world.stack.volumes, name):
+            is_external = any(spec.external and spec.covers(name) for spec in self._world.stack.volumes.values())
+            if volume.stack == self._world.stack.name and not is_external:
                 self._volume(node, name, volume.key)
 
     def _volume(self, node: NodeName, name: str, key: str) -> None:
@@ -131,6 +131,6 @@ def _subject(c: Container) -> str:
     return slot_name(c.service, c.slot)
 
 
-def _is_external(declared: Mapping[str, NetworkSpec] | Mapping[str, VolumeSpec], name: str) -> bool:
+def _is_external(declared: Mapping[str, NetworkSpec], name: str) -> bool:
     """It may have been the stack's once, and is declared to be somebody else's now."""
     return any(entry.name == name and entry.external for entry in declared.values())

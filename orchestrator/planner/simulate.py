@@ -21,7 +21,7 @@ from orchestrator.model.cluster import (
     Network,
     Volume,
 )
-from orchestrator.model.names import ContainerId
+from orchestrator.model.names import ContainerId, SlotNumber
 from orchestrator.model.plan import (
     AnyOperation,
     BuildImage,
@@ -39,7 +39,7 @@ from orchestrator.model.plan import (
     StartContainer,
     StopContainer,
 )
-from orchestrator.model.spec import Intent, MountType
+from orchestrator.model.spec import Intent, Mount, MountType
 from orchestrator.planner.classify import comes_back
 from orchestrator.planner.ports import wanted_ports
 from orchestrator.planner.world import World
@@ -116,9 +116,10 @@ def _(operation: CreateVolume, world: World) -> ClusterState:
         node=operation.node,
         stack=world.stack.name,
         key=operation.key,
-        config=world.volume_hashes[operation.name],
+        config=world.volume_hashes[operation.key],
     )
-    homes = {operation.name: operation.node, **world.cluster.homes}
+    is_local = world.stack.volumes[operation.key].is_local
+    homes = {operation.name: operation.node, **world.cluster.homes} if is_local else world.cluster.homes
     return replace(world.cluster, volumes=(*world.cluster.volumes, volume), homes=homes)
 
 
@@ -135,7 +136,7 @@ def _(operation: CreateContainer, world: World) -> ClusterState:
     service = world.stack.services[operation.service]
     image = world.images[operation.node, service.image]
     named = (m for m in service.mounts if m.type is MountType.VOLUME)
-    volumes = [HeldVolume(name=_volume_name(world, m.source, m.target), target=m.target) for m in named]
+    volumes = [HeldVolume(name=_volume_name(world, m, operation.slot), target=m.target) for m in named]
     known = {v.target for v in (*volumes, *operation.inherits)}
     declared = [HeldVolume(name=f"anonymous{t}", target=t) for t in image.volumes if t not in known]
     container = Container(
@@ -165,8 +166,9 @@ def _free_id(world: World, operation: CreateContainer) -> ContainerId:
     return next(option for option in options if option not in taken)
 
 
-def _volume_name(world: World, source: str, target: str) -> str:
-    return world.stack.volumes[source].name if source in world.stack.volumes else f"anonymous{target}"
+def _volume_name(world: World, mount: Mount, slot: SlotNumber) -> str:
+    volume = world.stack.volumes.get(mount.source)
+    return volume.name_for(slot) if volume else f"anonymous{mount.target}"
 
 
 def _change(world: World, container: str, how: Callable[[Container], Container]) -> ClusterState:

@@ -19,9 +19,9 @@ from orchestrator.model.cluster import (
     Volume,
 )
 from orchestrator.model.names import Digest, NodeName, ServiceName, SlotNumber
-from orchestrator.model.spec import Intent, Mode, NetworkSpec, ServiceSpec
-from orchestrator.planner.groups import groups
-from orchestrator.planner.hashes import is_named, network_hash, service_hash, volume_hash
+from orchestrator.model.spec import Intent, Mode, NetworkSpec, ServiceSpec, VolumeSpec
+from orchestrator.planner.groups import groups, mounted
+from orchestrator.planner.hashes import network_hash, service_hash, volume_hash
 from orchestrator.planner.spanning import OVERLAY, spanning
 
 
@@ -73,8 +73,8 @@ class World:
 
     @cached_property
     def volume_hashes(self) -> dict[str, Digest]:
-        """By the engine's name of the volume."""
-        return {volume.name: volume_hash(volume) for volume in self.stack.volumes.values()}
+        """By the volume's key in the stack."""
+        return {key: volume_hash(volume) for key, volume in self.stack.volumes.items()}
 
     @cached_property
     def names(self) -> dict[NodeName, set[str]]:
@@ -137,10 +137,10 @@ class World:
         is_other_kind = _spans(network) != (wanted.name in self.spanning)
         return network.config != self.network_hashes[wanted.name] or is_other_kind
 
-    def volume_names(self, service: ServiceSpec) -> tuple[str, ...]:
-        """The engine's names of the stack's volumes that the service mounts."""
-        names = {self.stack.volumes[m.source].name for m in service.mounts if is_named(self.stack, m)}
-        return tuple(sorted(names))
+    def mounted(self, service: ServiceSpec, slot: SlotNumber) -> dict[str, VolumeSpec]:
+        """Engine name -> description of the stack's volumes that the slot mounts, in the order of the names."""
+        found = {volume.name_for(slot): volume for volume in mounted(self.stack, service)}
+        return dict(sorted(found.items()))
 
     def network_names(self, service: ServiceSpec) -> tuple[str, ...]:
         """The engine's names of the service's networks, highest priority first."""

@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from orchestrator.engine.protocol import Engine, UploadedFile
 from orchestrator.engine.volumes import SOCKET_CONFIG
 from orchestrator.errors import (
@@ -160,10 +162,15 @@ class Executor:
 
     async def _create_volume(self, intent: Intent, op: CreateVolume) -> None:
         volume = intent.stack.volumes[op.key]
-        await self._engine(op.node).create_volume(volume, volume_labels(intent.stack, volume))
+        labels = volume_labels(intent.stack, volume)
+        await self._engine(op.node).create_volume(replace(volume, name=op.name), labels)
+        if volume.is_local:
+            await self._settle_home(op)
+        await self._observer.refresh_volumes(op.node)
+
+    async def _settle_home(self, op: CreateVolume) -> None:
         home = self._observer.homes.get(op.name, op.node)  # a global service has one of that name on each node
         await self._homes(op.name, home)
-        await self._observer.refresh_volumes(op.node)
         self._observer.homes.setdefault(op.name, home)
 
     async def _remove_volume(self, _: Intent, op: RemoveVolume) -> None:

@@ -201,9 +201,11 @@ class Observer:
             self._containers[id] = found
 
     def _adopt_homes(self, volumes: Iterable[Volume]) -> None:
-        """Of several of one name the first counts."""
+        """Of several of one name the first counts. What is on a server has no home."""
         for volume in volumes:
-            if volume.stack == self.stack_name and volume.driver == "local":
+            declared = self.stack.volumes.get(volume.key)
+            is_local = volume.driver == "local" and (declared is None or declared.is_local)
+            if volume.stack == self.stack_name and is_local:
                 self.homes.setdefault(volume.name, volume.node)
 
     async def refresh_facts(self, node: NodeName) -> None:

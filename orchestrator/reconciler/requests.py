@@ -36,7 +36,7 @@ def container_request(intent: Intent, operation: CreateContainer) -> ContainerRe
         service=service,
         slot=operation.slot,
         labels=labels,
-        volumes={key: volume.name for key, volume in stack.volumes.items()},
+        volumes={key: volume.name_for(operation.slot) for key, volume in stack.volumes.items()},
         inherits=operation.inherits,
         networks=networks,
         network_mode=_resolved(service.network_mode, lenders),
