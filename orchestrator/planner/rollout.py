@@ -234,21 +234,33 @@ STEPS: dict[Verdict, Callable[[Rollout, SlotState, Judgement], None]] = {
 def order(service: ServiceSpec, newcomer: Container) -> Order:
     """Stop-first where two can't live side by side: a port, an address, a name, or data with one writer.
 
-    A port that the old one holds leaves no choice, even if the file has one.
+    A port that the old one holds, or a volume that both would write to, leaves no choice, even if the file has one;
+    that many may write is for the file to say.
     """
-    if any(port.published for port in service.ports):
+    if any(port.published for port in service.ports) or _shares_data(service, newcomer):
         return Order.STOP_FIRST
     if service.update.order is not Order.AUTO:
         return service.update.order
-    mounted = {mount.target for mount in service.mounts}
     exclusive = (
         service.container_name,
         service.network_mode.startswith(("host", "service:", "container:")),
         any(join.ipv4_address or join.ipv6_address or join.mac_address for join in service.networks),
-        any(mount.type is not MountType.TMPFS and not mount.read_only for mount in service.mounts),
-        any(held.target not in mounted for held in newcomer.volumes),
+        any(mount.type is MountType.BIND and not mount.read_only for mount in service.mounts)
+        and not service.many_writers,
     )
     return Order.STOP_FIRST if any(exclusive) else Order.START_FIRST
+
+
+def _shares_data(service: ServiceSpec, newcomer: Container) -> bool:
+    """The newcomer and the one that it replaces would both write to a volume: named, inherited, or lent."""
+    if service.many_writers:
+        return False
+    mounted = {mount.target for mount in service.mounts}
+    return (
+        any(mount.type is MountType.VOLUME and not mount.read_only for mount in service.mounts)
+        or any(held.target not in mounted for held in newcomer.volumes)
+        or any(not lender.read_only for lender in service.volumes_from)
+    )
 
 
 def _brokenness(state: SlotState) -> tuple[bool, bool, int]:

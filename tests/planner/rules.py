@@ -31,14 +31,16 @@ if TYPE_CHECKING:
 
 
 def order_of(service: ServiceSpec, c: Container) -> Order:
-    """What `auto` means. Source: DESIGN section 5, rollout."""
+    """What `auto` means, and what no file can change. Source: DESIGN section 5, rollout; issue 4, one writer."""
+    writes = any(m.type is MountType.VOLUME and not m.read_only for m in service.mounts)
+    declared = {v.target for v in c.volumes} - {m.target for m in service.mounts}
+    if writes or declared:
+        return Order.STOP_FIRST
     if service.update.order is not Order.AUTO:
         return service.update.order
-    writes = any(m.type is not MountType.TMPFS and not m.read_only for m in service.mounts)
     fixed = bool(service.container_name) or any(p.published for p in service.ports)
     shares = service.network_mode.startswith("service:")
-    declared = {v.target for v in c.volumes} - {m.target for m in service.mounts}
-    return Order.STOP_FIRST if writes or fixed or shares or declared else Order.START_FIRST
+    return Order.STOP_FIRST if fixed or shares else Order.START_FIRST
 
 
 def never_two_at_once(game: Game, operation: AnyOperation) -> Iterator[str]:

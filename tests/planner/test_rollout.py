@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from orchestrator.model.plan import CreateContainer, Phase, StopContainer
+from orchestrator.model.names import ServiceName
+from orchestrator.model.plan import CreateContainer, Phase, StartContainer, StopContainer
 from orchestrator.planner import Slots, World, plan, plan_slots, statuses
 from tests.planner.worlds import NOW, cluster_of, intent_of, stack_of
+
+
+WEB = ServiceName("web")
 
 
 def first_to_go(service: dict[str, Any], newcomer: str = "created interim") -> str:
@@ -35,12 +40,25 @@ def first_to_go(service: dict[str, Any], newcomer: str = "created interim") -> s
         ({"networks": {"default": {"ipv4_address": "10.0.0.9"}}}, "stop"),
         ({"networks": {"default": {"mac_address": "02:42:ac:11:00:09"}}}, "stop"),
         ({"deploy": {"update_config": {"order": "stop-first"}}}, "stop"),
-        ({"volumes": ["data:/srv"], "deploy": {"update_config": {"order": "start-first"}}}, "start"),
+        ({"volumes": ["data:/srv"], "deploy": {"update_config": {"order": "start-first"}}}, "stop"),
+        ({"volumes": ["data:/srv:ro"], "deploy": {"update_config": {"order": "start-first"}}}, "start"),
+        ({"volumes": ["./:/srv"], "deploy": {"update_config": {"order": "start-first"}}}, "start"),
         ({"ports": ["80:80"], "deploy": {"update_config": {"order": "start-first"}}}, "stop"),
     ],
 )
 def test_stop_first_where_two_can_t_live_side_by_side(service: dict[str, Any], first: str) -> None:
     assert first_to_go(service) == first
+
+
+@pytest.mark.parametrize("mount", ["data:/srv", "./:/srv", "/srv"])
+def test_many_may_write_where_the_file_says_so(mount: str) -> None:
+    stack = stack_of({"services": {"web": {"image": "nginx", "volumes": [mount]}}, "volumes": {"data": {}}})
+    web = replace(stack.services[WEB], many_writers=True)
+    stack = replace(stack, services={WEB: web})
+    world = cluster_of(stack, {"containers": {"web.1": ["running outdated", "created interim"]}})
+    (operation,) = plan(intent_of(stack, {}), world, now=NOW).operations
+
+    assert isinstance(operation, StartContainer)
 
 
 def test_stop_first_where_the_image_declares_a_volume() -> None:

@@ -30,7 +30,7 @@ from orchestrator.model.cluster import (
     Volume,
 )
 from orchestrator.model.names import ContainerId, Digest, NodeName, ServiceName, SlotNumber, interim_name
-from orchestrator.model.spec import Incarnation, Intent, MountType, ServiceSpec, StackSpec
+from orchestrator.model.spec import Incarnation, Intent, MountType, ServiceSpec, StackSpec, VolumeSpec
 from orchestrator.planner import network_hash, service_hash, volume_hash
 from orchestrator.planner.groups import borrowed
 from orchestrator.planner.ports import wanted_ports
@@ -130,7 +130,7 @@ def _container(stack: StackSpec, service: ServiceName, slot: SlotNumber, at: int
         started_mark=_mark(id) if started else "",
         networks=networks,
         network_ids={name: f"{node}/{name}" for name in networks} if started else {},
-        volumes=tuple(_held(stack, spec, fields.pop("volumes", ""))),
+        volumes=tuple(_held(stack, spec, slot, fields.pop("volumes", ""))),
         ports=_opened(spec, slot, state, fields),
         replaces=fields.pop("replaces", ""),
         borrows=frozenset(filter(None, fields.pop("borrows", _lenders(spec)).split(","))),
@@ -154,11 +154,11 @@ def _joined(stack: StackSpec, spec: ServiceSpec | None, fields: dict[str, str]) 
     return frozenset(stack.networks[join.network].name for join in spec.networks) if spec else frozenset()
 
 
-def _held(stack: StackSpec, spec: ServiceSpec | None, extra: str) -> Iterator[HeldVolume]:
+def _held(stack: StackSpec, spec: ServiceSpec | None, slot: SlotNumber, extra: str) -> Iterator[HeldVolume]:
     """The named ones of the service, and `name:/target,...` of a scenario."""
     for mount in spec.mounts if spec else ():
         if mount.type is MountType.VOLUME and mount.source in stack.volumes:
-            yield HeldVolume(name=stack.volumes[mount.source].name, target=mount.target)
+            yield HeldVolume(name=stack.volumes[mount.source].name_for(slot), target=mount.target)
     for pair in filter(None, extra.split(",")):
         name, _, target = pair.partition(":")
         yield HeldVolume(name=name, target=target)
@@ -203,14 +203,13 @@ def _networks(stack: StackSpec, words: Words | None, containers: tuple[Container
 
 def _volumes(stack: StackSpec, words: Words | None, containers: tuple[Container, ...]) -> Iterator[Volume]:
     """`n1: [shop_data]`; else the stack's own where containers hold them."""
-    ours = {volume.name: volume for volume in stack.volumes.values()}
     if words is None:
-        pairs = sorted({(c.node, held.name) for c in containers for held in c.volumes if held.name in ours})
+        pairs = sorted({(c.node, held.name) for c in containers for held in c.volumes if _volume(stack, held.name)})
         words = {node: [name for where, name in pairs if where == node] for node, _ in pairs}
     for node, lines in words.items():
         for line in lines:
             name, *flags = line.split()
-            spec = ours.get(name)
+            spec = _volume(stack, name)
             alien = spec is None or spec.external
             yield Volume(
                 name=name,
@@ -219,6 +218,10 @@ def _volumes(stack: StackSpec, words: Words | None, containers: tuple[Container,
                 key=spec.key if spec else "",
                 config=volume_hash(spec) if spec and not alien else Digest(""),
             )
+
+
+def _volume(stack: StackSpec, name: str) -> VolumeSpec | None:
+    return next((volume for volume in stack.volumes.values() if volume.covers(name)), None)
 
 
 def _images(stack: StackSpec, words: Words | None, nodes: tuple[Node, ...]) -> Iterator[Image]:
