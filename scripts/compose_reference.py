@@ -34,10 +34,12 @@ COUNTED = {
 
 def main(args: list[str]) -> int:
     support = yaml.safe_load(SOURCE.read_text())
-    return written(TARGET, "\n".join(page(support["keys"], support["differences"])).rstrip() + "\n", args)
+    return written(
+        TARGET, "\n".join(page(support["keys"], support["own"], support["differences"])).rstrip() + "\n", args
+    )
 
 
-def page(rows: list[Row], differences: list[Row]) -> Iterator[str]:
+def page(rows: list[Row], own: list[Row], differences: list[Row]) -> Iterator[str]:
     """The lines of the page."""
     refused = {row["key"] for row in rows if row["status"] == "refused"}
     rows = [row for row in rows if row["key"].rpartition(".")[0] not in refused]
@@ -47,6 +49,11 @@ def page(rows: list[Row], differences: list[Row]) -> Iterator[str]:
     yield from _refused(rows)
     for top, found in groupby(rows, key=lambda row: row["key"].partition(".")[0]):
         yield from _section(top, found)
+    yield "## Keys of orch's own\n"
+    yield "Docker Compose keeps what stands below `x-orch` unread; orch refuses what is not in this list.\n"
+    yield "| key | |\n|---|---|"
+    yield from (f"| `{each['key']}` | {cell(each['why'])} |" for each in own)
+    yield ""
     yield "## Where orch and Docker Compose differ\n"
     yield "| case | |\n|---|---|"
     yield from (f"| {cell(each['case'])} | {cell(each['why'])} |" for each in differences)

@@ -14,7 +14,7 @@ from typing import Any
 
 from written import written
 
-from orchestrator.spec import buildschema, deployschema, schema, serviceschema, vocabulary
+from orchestrator.spec import buildschema, deployschema, ownkeys, schema, serviceschema, vocabulary
 from orchestrator.spec.shape import ANYTHING, Shape
 from orchestrator.spec.support import REFUSED, WITHOUT_EFFECT
 
@@ -36,6 +36,10 @@ SHARED = {
     if isinstance(shape, Shape) and (shape.fields or shape.items or shape.values)
 }
 """Shapes with a name of their own become `$defs`."""
+
+
+EXTENDED = {id(schema.SERVICE): ownkeys.SERVICE, id(schema.VOLUME): ownkeys.VOLUME}
+"""What has keys of orch's own, and which."""
 
 
 def main(args: list[str]) -> int:
@@ -71,6 +75,8 @@ class _Writer:
     def _object(self, shape: Shape, path: str) -> dict[str, Any]:
         if shape.fields is not None:
             inner = {key: self.written(child, f"{path}.{key}".lstrip(".")) for key, child in shape.fields.items()}
+            if extended := EXTENDED.get(id(shape)):
+                inner[ownkeys.KEY] = self.written(extended, "")
             own = {"patternProperties": {"^x-": {}}} if shape.is_open else {}
             return {"properties": inner, **own, "additionalProperties": False}
         if shape.values is None:

@@ -18,7 +18,6 @@ from orchestrator.model.spec import (
     Place,
     ServiceSpec,
     StackSpec,
-    VolumeSpec,
 )
 from orchestrator.spec import files as disk
 from orchestrator.spec import support
@@ -27,6 +26,7 @@ from orchestrator.spec.normalise import RESOURCES
 from orchestrator.spec.project import Project, shown
 from orchestrator.spec.services import Problems, decode_service, dependencies
 from orchestrator.spec.tree import NOWHERE, Map, Seq
+from orchestrator.spec.volumespec import volume_spec
 
 _T = TypeVar("_T")
 
@@ -50,7 +50,7 @@ def decode(
             lambda key, _value: decode_service(name, found.directory, key, tree["services"], problems),
         ),
         networks=_each(tree, "networks", _network),
-        volumes=_each(tree, "volumes", _volume),
+        volumes=_each(tree, "volumes", lambda key, value: volume_spec(key, value, problems)),
         secrets=_each(tree, "secrets", lambda key, value: files.spec("secret", key, value)),
         configs=_each(tree, "configs", lambda key, value: files.spec("config", key, value)),
         working_dir=found.directory,
@@ -135,17 +135,6 @@ def _pool(pool: Map) -> IpamPool:
         ip_range=pool.get("ip_range", ""),
         gateway=pool.get("gateway", ""),
         aux_addresses=dict(pool.get("aux_addresses", {})),
-    )
-
-
-def _volume(key: str, value: Map) -> VolumeSpec:
-    return VolumeSpec(
-        key=key,
-        name=value.get("name", key),
-        external=value.get("external", False),
-        driver=value.get("driver", ""),
-        driver_opts=dict(value.get("driver_opts", {})),
-        labels=dict(value.get("labels", {})),
     )
 
 

@@ -17,15 +17,10 @@ from orchestrator.model.spec import (
     Dependency,
     FileGrant,
     Healthcheck,
-    Mode,
-    Order,
-    Resources,
-    RestartCondition,
-    RestartPolicy,
     ServiceSpec,
-    Update,
 )
 from orchestrator.spec import duration, sizes, ties
+from orchestrator.spec.deployspec import deployed
 from orchestrator.spec.hooks import hooks
 from orchestrator.spec.hostoptions import host_options
 from orchestrator.spec.mountspec import mounts
@@ -67,15 +62,10 @@ class _Decoder:
         self._stack, self._folder, self._name = stack, folder, name
         self._services, self._problems = services, problems
         self._service: Map = services[name]
-        self._deploy: Map = self._service.get("deploy") or Map(self._service.at)
 
     def _refuse(self, key: str, holder: Map, why: str, fix: str = "") -> None:
         what = f'service "{self._name}": orch does not honour "{key}: {holder[key]}" yet'
         self._problems.append(UnsupportedKey(what, where=str(holder.place(key)), why=why, fix=fix or "remove it"))
-
-    def _wrong(self, key: str, holder: Map, allowed: str) -> None:
-        what = f'service "{self._name}": "{holder[key]}" is no value of {key}'
-        self._problems.append(BadValue(what, where=str(holder.place(key)), fix=f"use {allowed}"))
 
     def decode(self) -> ServiceSpec:
         service = self._service
@@ -101,13 +91,8 @@ class _Decoder:
             networks=self._networks(),
             depends_on=dependencies(service, self._services),
             healthcheck=self._healthcheck(),
-            restart=self._restart(),
             secrets=tuple(_grant(grant, "/run/secrets/") for grant in service.get("secrets", ())),
             configs=tuple(_grant(grant, "/") for grant in service.get("configs", ())),
-            mode=self._mode(),
-            replicas=self._replicas(),
-            update=self._update(),
-            resources=self._resources(),
             host=host_options(service, security),
             attach=service.get("attach", True),
             mac_address="" if service.get("networks") else service.get("mac_address", ""),
@@ -116,6 +101,7 @@ class _Decoder:
             post_start=hooks(service, "post_start"),
             pre_stop=hooks(service, "pre_stop"),
             use_api_socket=service.get("use_api_socket", False),
+            **deployed(self._name, service, self._problems),
             **{key: service.get(key, "") for key in _STRINGS},
         )
 
@@ -166,79 +152,6 @@ class _Decoder:
             start_interval_s=_seconds(check, "start_interval"),
         )
 
-    def _restart(self) -> RestartPolicy:
-        if "restart" in self._service:
-            return self._legacy_restart(self._service["restart"])
-        policy = self._deploy.get("restart_policy")
-        if policy is None:
-            return RestartPolicy()
-        condition = _CONDITIONS.get(policy.get("condition", "any"))
-        if condition is None:
-            self._wrong("condition", policy, "none, on-failure or any")
-            return RestartPolicy()
-        attempts = policy.get("max_attempts") or 0
-        if attempts and condition is not RestartCondition.ON_FAILURE:
-            self._refuse("max_attempts", policy, "the engine counts attempts for on-failure only",
-                         "set `condition: on-failure`")  # fmt: skip
-        return RestartPolicy(condition=condition, max_attempts=attempts)
-
-    def _legacy_restart(self, written: str) -> RestartPolicy:
-        condition, _, attempts = written.partition(":")
-        if condition not in set(RestartCondition) or (attempts and not attempts.isdigit()):
-            self._wrong("restart", self._service, '"no", always, on-failure, on-failure:N or unless-stopped')
-            return RestartPolicy()
-        if attempts and condition != "on-failure":
-            self._wrong("restart", self._service, "on-failure:N for a number of attempts")
-        return RestartPolicy(condition=RestartCondition(condition), max_attempts=int(attempts or 0))
-
-    def _mode(self) -> Mode:
-        mode = self._deploy.get("mode", "replicated")
-        if mode in ("replicated-job", "global-job"):
-            self._refuse("mode", self._deploy, "jobs are not there yet",
-                         'use `restart: "no"` for a container that ends')  # fmt: skip
-        elif mode not in set(Mode):
-            self._wrong("mode", self._deploy, "replicated or global")
-        if mode == "global" and self._service.get("container_name"):
-            self._wrong("container_name", self._service, "no container_name with `mode: global`")
-        if self._deploy.get("endpoint_mode", "dnsrr") != "dnsrr":
-            self._refuse("endpoint_mode", self._deploy, "a name resolves to every container of a service")
-        return Mode.GLOBAL if mode == "global" else Mode.REPLICATED
-
-    def _replicas(self) -> int:
-        scale, replicas = self._service.get("scale"), self._deploy.get("replicas")
-        amount = scale if scale is not None else replicas
-        return 1 if amount is None else int(amount)
-
-    def _update(self) -> Update:
-        config = self._deploy.get("update_config") or Map()
-        order, parallelism = config.get("order"), config.get("parallelism")
-        return Update(
-            parallelism=1 if parallelism is None else parallelism, order=Order(order) if order else Order.AUTO
-        )
-
-    def _resources(self) -> Resources:
-        resources = self._deploy.get("resources") or Map()
-        limits, reserved = resources.get("limits") or Map(), resources.get("reservations") or Map()
-        service = self._service
-        return Resources(
-            nano_cpus=_nano(limits.get("cpus") or service.get("cpus")),
-            memory_bytes=sizes.parse(limits.get("memory") or service.get("mem_limit", "0")),
-            pids=limits.get("pids") or service.get("pids_limit", 0),
-            reserved_nano_cpus=_nano(reserved.get("cpus")),
-            reserved_memory_bytes=sizes.parse(reserved.get("memory") or service.get("mem_reservation", "0")),
-        )
-
-
-_CONDITIONS = {
-    "none": RestartCondition.NO,
-    "no": RestartCondition.NO,
-    "on-failure": RestartCondition.ON_FAILURE,
-    "any": RestartCondition.ALWAYS,
-    "always": RestartCondition.ALWAYS,
-    "unless-stopped": RestartCondition.UNLESS_STOPPED,
-}
-"""`deploy.restart_policy.condition` -> the engine's policy. Source: Docker Compose."""
-
 
 def _named(texts: Mapping[str, Any]) -> dict[str, Any]:
     """Without the nameless one that Docker Compose reads from an env file whose last line is a bare KEY."""
@@ -251,10 +164,6 @@ def _words(value: Any) -> tuple[str, ...] | None:
 
 def _seconds(holder: Map, key: str) -> float | None:
     return duration.seconds(holder[key]) if key in holder else None
-
-
-def _nano(cpus: float | None) -> int:
-    return round((cpus or 0) * 10**9)
 
 
 def _attachment(key: str, entry: Map, mac_address: str = "") -> Attachment:

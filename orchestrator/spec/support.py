@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from orchestrator.errors import UnsupportedKey
+from orchestrator.spec import ownkeys
 from orchestrator.spec.schema import PROJECT
 from orchestrator.spec.shape import ANYTHING, Shape
 from orchestrator.spec.tree import At, Map, Seq
@@ -30,9 +31,6 @@ REFUSED: dict[str, str] = {
     "services.build.ssh": "the engine's own builder forwards no SSH agent",
     "services.build.ulimits": "limits of a build are not passed to the engine yet",
     "services.credential_spec": "only Windows engines have it",
-    "services.deploy.placement.constraints": "placement by constraint is not there yet",
-    "services.deploy.placement.max_replicas_per_node": "a limit per node is not there yet",
-    "services.deploy.placement.preferences": "placement by preference is not there yet",
     "services.deploy.resources.reservations.generic_resources": "generic resources are not reserved yet",
     "services.deploy.restart_policy.delay": "the engine chooses the pause between restarts",
     "services.deploy.restart_policy.window": "the engine decides when a restart has worked",
@@ -65,7 +63,10 @@ def unsupported(tree: Map) -> tuple[list[UnsupportedKey], list[str]]:
     errors, remarks = [], []
     for path, at in _keys(tree, PROJECT, ""):
         key = path.removeprefix("services.")
-        if why := REFUSED.get(path):
+        if key.rpartition(".")[2] == ownkeys.KEY and path.rpartition(".")[0] not in ownkeys.TABLES:
+            what, fix = f'orch reads no "{key}"', f"{ownkeys.KEY} stands in a service or in a volume"
+            errors.append(UnsupportedKey(what, where=str(at), fix=fix))
+        elif why := REFUSED.get(path):
             errors.append(UnsupportedKey(f'orch does not honour "{key}" yet', where=str(at), why=why, fix=_LATER))
         elif why := WITHOUT_EFFECT.get(path):
             remarks.append(f"{at}: {key} has no effect: {why}")

@@ -103,13 +103,13 @@ def test_a_loop_of_dependencies_is_refused(folder: Any) -> None:
 
 
 def test_a_key_that_is_not_honoured_yet_is_refused_by_name(folder: Any) -> None:
-    _write(folder, "    deploy:\n      placement:\n        constraints: [node.role == manager]\n")
+    _write(folder, "    deploy:\n      update_config:\n        delay: 5s\n")
 
     with pytest.raises(UnsupportedKey) as caught:
         load(folder.request())
     assert str(caught.value) == (
-        'compose.yaml:6:9: orch does not honour "deploy.placement.constraints" yet\n'
-        "  why: placement by constraint is not there yet\n"
+        'compose.yaml:6:9: orch does not honour "deploy.update_config.delay" yet\n'
+        "  why: a pause between slots is not there yet\n"
         "  fix: remove it, or run this service with docker compose for now"
     )
 

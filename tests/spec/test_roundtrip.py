@@ -83,14 +83,21 @@ def test_a_full_stack_loads_again_to_the_same_stack(folder: Any, key: str) -> No
     volumes: ["data:/d:ro", ./x:/x]
     networks: {front: {aliases: [w]}}
     healthcheck: {test: "exit 0", interval: 1m30s}
-    deploy: {replicas: 2, resources: {limits: {cpus: "0.5", memory: 64m}}}
+    deploy:
+      replicas: 2
+      resources: {limits: {cpus: "0.5", memory: 64m}}
+      placement:
+        constraints: ["node.labels.disk == ssd", node.role!=manager]
+        preferences: [{spread: node.labels.zone}, {spread: engine.labels.rack}]
+        max_replicas_per_node: 2
+    x-orch: {placement: {strategy: binpack}}
     secrets: [{source: s, mode: 0440}]
     depends_on: {db: {condition: service_healthy}}
     ulimits: {nofile: {soft: 1, hard: 2}}
     stop_grace_period: 1m
   db: {image: db, logging: {driver: local, options: {max-file: 3}}, extra_hosts: {h: 1.1.1.1}}
 networks: {front: {ipam: {config: [{subnet: 10.0.0.0/24}]}}}
-volumes: {data: {labels: {x: "y"}}}
+volumes: {data: {labels: {x: "y"}, x-orch: {per_replica: true}}}
 secrets: {s: {environment: S}}
 x-own: {a: [1, 2.5, null, true]}
 """
@@ -101,6 +108,8 @@ x-own: {a: [1, 2.5, null, true]}
     again = folder.load(env={"S": "s"})
     assert again.project == first.project
     assert _without_places(again.stack) == _without_places(first.stack)
+    assert first.stack.services["web"].placement.max_replicas_per_node == 2
+    assert first.stack.volumes["data"].is_per_slot
     assert key
 
 

@@ -59,6 +59,8 @@ def test_it_is_a_schema() -> None:
         "services: {web: {image: a, tty: maybe, pull_policy: sometimes}}",
         "services: {web: {image: a, depends_on: {db: {condition: started}}}}",
         "services: {web: {image: a, oom_score_adj: 1001}}",
+        "services: {web: {image: a, x-orch: {placement: {strategy: pack}}}}",
+        "volumes: {data: {x-orch: {per_slot: true}}}",
     ],
 )
 def test_it_refuses_what_the_loader_refuses(text: str) -> None:
@@ -72,6 +74,7 @@ def test_it_refuses_what_the_loader_refuses(text: str) -> None:
         "services: {web: {image: a, x-mine: {any: [thing]}, build: .}, db: {image: b, healthcheck: {x-a: 1}}}",
         "services: {web: {build: {context: ., args: [A=1]}, ports: [80, '81:81', {target: 82}], env_file: a.env}}",
         "x-common: &c {image: a}\nservices: {web: {<<: *c, command: null}}",
+        "{services: {web: {image: a, x-orch: {placement: {strategy: binpack}}}}, volumes: {d: {x-orch: {}}}}",
         "{networks: {net: }, volumes: {data: }, services: {web: {image: a, networks: {net: }}}}",
     ],
 )

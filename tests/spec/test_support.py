@@ -9,12 +9,13 @@ import pytest
 import yaml
 
 from orchestrator.errors import SeveralErrors, SpecError, UnsupportedKey
-from orchestrator.spec import load
+from orchestrator.spec import load, ownkeys
 from orchestrator.spec.support import REFUSED, WITHOUT_EFFECT, known_keys
 
-ROWS: list[dict[str, str]] = yaml.safe_load((Path(__file__).parents[2] / "specs" / "compose-support.yaml").read_text())[
-    "keys"
-]
+SUPPORT: dict[str, list[dict[str, str]]] = yaml.safe_load(
+    (Path(__file__).parents[2] / "specs" / "compose-support.yaml").read_text()
+)
+ROWS = SUPPORT["keys"]
 
 SNIPPETS = {
     "models": "models: {m: {model: q}}",
@@ -31,9 +32,6 @@ SNIPPETS = {
     "services.build.ssh": "build: {ssh: [default]}",
     "services.build.ulimits": "build: {ulimits: {nofile: 5}}",
     "services.credential_spec": "credential_spec: {file: x}",
-    "services.deploy.placement.constraints": "deploy: {placement: {constraints: [a==b]}}",
-    "services.deploy.placement.max_replicas_per_node": "deploy: {placement: {max_replicas_per_node: 1}}",
-    "services.deploy.placement.preferences": "deploy: {placement: {preferences: [{spread: x}]}}",
     "services.deploy.resources.reservations.generic_resources": "deploy: {resources: {reservations:"
     " {generic_resources: [{discrete_resource_spec: {kind: x, value: 1}}]}}}",
     "services.deploy.restart_policy.delay": "deploy: {restart_policy: {delay: 5s}}",
@@ -101,3 +99,11 @@ def test_the_list_and_the_code_refuse_the_same_keys_for_the_same_reasons() -> No
 def test_the_list_and_the_code_agree_on_what_has_no_effect() -> None:
     assert {row["key"]: row["why"] for row in ROWS if row["status"] == "ignored-with-reason"} == WITHOUT_EFFECT
     assert {row["status"] for row in ROWS} == {"honoured", "refused", "ignored-with-reason"}
+
+
+def test_the_list_has_every_key_of_orch_s_own() -> None:
+    tables = {f"{kind}.{ownkeys.KEY}": shape for kind, shape in ownkeys.TABLES.items()}
+    known = [key for path, shape in tables.items() for key in known_keys(shape, path)]
+
+    leaves = {key for key in known if not any(other.startswith(f"{key}.") for other in known)}
+    assert {row["key"] for row in SUPPORT["own"]} == leaves
