@@ -1,7 +1,7 @@
 """`DockerEngine`: the Engine protocol on a real Docker Engine.
 
 What is asked is made by `translate.py`, what is answered is read by `observe.py`. Here are containers, networks,
-volumes and events; `docker_images.py` and `docker_runs.py` have the rest.
+volumes and events; the other modules called `docker_*.py` have the rest.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.engine import observe, translate
 from orchestrator.engine.connected import already, short, unless_gone
 from orchestrator.engine.docker_images import DockerImages
-from orchestrator.engine.docker_runs import DockerRuns
+from orchestrator.engine.docker_pins import DockerPins
 from orchestrator.engine.files import put_archives
+from orchestrator.engine.observe_swarm import spans_hosts
 from orchestrator.engine.protocol import (
     ContainerRequest,
     EngineEvent,
@@ -48,7 +49,7 @@ HEARD = tuple(kind.value for kind in EventKind if kind is not EventKind.OTHER)
 """The engine is asked for these alone: each check of a container would else make three events."""
 
 
-class DockerEngine(DockerImages, DockerRuns):
+class DockerEngine(DockerImages, DockerPins):
     """One Docker host. Made by `connect`; nothing is contacted before the first call."""
 
     def __init__(self, node: NodeName, endpoint: str, *, deadline_s: float = 30.0) -> None:
@@ -122,7 +123,8 @@ class DockerEngine(DockerImages, DockerRuns):
     async def start(self, container: ContainerId) -> None:
         doing = f'start container "{short(container)}"'
         try:
-            await self._work(doing, lambda api: api.start(container))
+            async with self._attaching(container):
+                await self._work(doing, lambda api: api.start(container))
         except NotFound as error:
             if "such container" in error.why:
                 raise
@@ -170,7 +172,8 @@ class DockerEngine(DockerImages, DockerRuns):
 
     async def networks(self) -> tuple[Network, ...]:
         listed = await self._client.call("list networks", lambda api: api.ask("GET", "/networks"))
-        found = sorted((observe.network_of(n, self.node) for n in listed), key=lambda network: network.name)
+        pins = await self._pins() if any(map(spans_hosts, listed)) else {}
+        found = sorted((observe.network_of(n, self.node, pins) for n in listed), key=lambda network: network.name)
         self._owners |= {network.id: network.stack for network in found if network.stack}
         return tuple(found)
 

@@ -17,6 +17,22 @@ _Kind = type[EngineError]
 BY_STATUS: dict[int, _Kind] = {404: NotFound, 409: Conflict}
 """Every other status is Refused, unless the message says better."""
 
+SWARM: tuple[tuple[str, _Kind | None, str], ...] = (
+    (
+        r"does not have a leader|manager is being prepared|rpc error: code = (DeadlineExceeded|Unavailable|Canceled)",
+        Unreachable,
+        "bring the hosts of the swarm's managers back; if more than half are gone for good: orch cluster repair",
+    ),
+    (r"timeout was reached before node joined", Unreachable, "bring the manager's host back"),
+    (r"already part of a swarm", Conflict, "if nobody needs that swarm: docker swarm leave --force on this host"),
+    (r"join token|remote CA does not match", Refused, "ask a manager of that swarm for its token again"),
+    (r"live-restore.* incompatible", Refused, 'take "live-restore" out of daemon.json on this host'),
+    (r"could not choose an ip address to advertise", Refused, "name the address where the other hosts reach this one"),
+    (r"participating as a manager", Refused, "make it a plain member first"),
+    (r"not (a swarm manager|part of a swarm)|from a worker node", Refused, "ask a node that is a manager"),
+)
+"""What swarm mode says; only its networks are used."""
+
 BY_MESSAGE: tuple[tuple[str, _Kind | None, str], ...] = (
     # (pattern in the daemon's message, kind or None for that of the status, what to do)
     (
@@ -43,7 +59,25 @@ BY_MESSAGE: tuple[tuple[str, _Kind | None, str], ...] = (
         "this host reaches no registry: check its network and proxy, or load the image with docker load",
     ),
     (r"no such image|image .* not found", NotFound, "build it, pull it, or load it with docker load"),
+    (
+        r"could not attach to network .*(code = NotFound|network \S+ not found)",
+        NotFound,
+        "create the network again: orch up",
+    ),
+    (
+        r"could not attach to network .*(code = (PermissionDenied|InvalidArgument)|not manually attachable)",
+        Refused,
+        "make the network attachable",
+    ),
     (r"could not attach to network", Unreachable, "the network's managers are out of reach: bring their hosts back"),
+    (
+        r"attaching to network failed",
+        Refused,
+        "the managers of the network gave it no address in time: is one free, and is a fixed one not taken already?",
+    ),
+    (r"no available ipv[46] addresses", Refused, "remove containers, or make the network again with a larger subnet"),
+    (r"could not find an available.* address pool", Refused, "remove unused networks, or name the network's subnet"),
+    *SWARM,
     (r"mount path must be absolute", Refused, "begin the path in the container with a slash"),
     (
         r"bind source path does not exist|mount source path|invalid mount config",

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from orchestrator.engine.observe_swarm import device_ids_of, generic_of, subnets_of, swarm_of
 from orchestrator.engine.protocol import EngineEvent, EventKind
 from orchestrator.model.cluster import (
     Container,
@@ -197,7 +198,8 @@ def published_ports(listed: Iterable[Json], *, besides: StackName) -> tuple[tupl
     )
 
 
-def network_of(listed: Json, node: NodeName) -> Network:
+def network_of(listed: Json, node: NodeName, pins: Mapping[str, str] | None = None) -> Network:
+    """pins: network id -> the address of the container that holds it."""
     labels = listed.get("Labels") or {}
     return Network(
         id=listed["Id"],
@@ -207,6 +209,8 @@ def network_of(listed: Json, node: NodeName) -> Network:
         key=labels.get(COMPOSE_NETWORK, ""),
         config=Digest(labels.get(HASH, "")),
         driver=listed.get("Driver") or "",
+        subnets=subnets_of(listed),
+        pin=(pins or {}).get(listed["Id"], ""),
     )
 
 
@@ -249,6 +253,10 @@ def facts_of(info: Json, version: Json, *, clock_offset_s: float) -> EngineFacts
         memory_bytes=info.get("MemTotal") or 0,
         labels=dict(label.partition("=")[::2] for label in info.get("Labels") or ()),
         runtimes=tuple(sorted(info.get("Runtimes") or {})),
+        generic=generic_of(info.get("GenericResources")),
+        device_ids=device_ids_of(info.get("DiscoveredDevices")),
+        live_restore=bool(info.get("LiveRestoreEnabled")),
+        swarm=swarm_of(info),
         clock_offset_s=clock_offset_s,
     )
 

@@ -194,7 +194,7 @@ class Shelves(Protocol):
         """Gives the image another name."""
 
 
-class Engine(Protocol):
+class Engine(Swarming, Protocol):
     """One Docker host."""
 
     node: NodeName
