@@ -232,6 +232,31 @@ class Volume(_Data, frozen=True, kw_only=True):
     driver: str = "local"
 
 
+class Move(_Data, frozen=True, kw_only=True):
+    """The data of a local volume is to go from one node to another.
+
+    While its home is `source`, nothing of it counts at `target`; once that is its home, what is at `source` is a copy
+    that may go.
+    """
+
+    source: NodeName
+    target: NodeName
+
+
+class VolumeDetails(_Data, frozen=True, kw_only=True):
+    """All that an engine says of one volume. None: it does not tell."""
+
+    name: str
+    driver: str = "local"
+    driver_opts: Mapping[str, str] = {}
+    labels: Mapping[str, str] = {}
+    mountpoint: str = ""
+    created_at: datetime | None = None
+    size_bytes: int | None = None
+    references: int | None = None
+    """Containers that hold it, those of no stack included."""
+
+
 class Image(_Data, frozen=True, kw_only=True):
     """An image on one node, by the reference that a service uses."""
 
@@ -300,6 +325,7 @@ class ClusterState(_Data, frozen=True, kw_only=True):
     """The snapshot that one pass plans from.
 
     homes:    engine name of a local volume -> the node that has its data, also while that node can't be asked.
+    moves:    engine name of a local volume -> where its data is to go, or has just gone.
     failures: by `Operation.target`.
     builds:   image references built in this run, so that `build` is not asked for twice.
     others:   ports that containers outside this stack hold, per node.
@@ -313,6 +339,7 @@ class ClusterState(_Data, frozen=True, kw_only=True):
     volumes: tuple[Volume, ...] = ()
     images: tuple[Image, ...] = ()
     homes: Mapping[str, NodeName] = {}
+    moves: Mapping[str, Move] = {}
     failures: Mapping[str, Failure] = {}
     fresh_images: frozenset[str] = frozenset()
     """`node/ref` of images that were pulled or built since the intent was put (for `always` and `build`)."""

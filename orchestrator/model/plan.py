@@ -203,6 +203,24 @@ class RemoveVolume(_OnVolume, frozen=True, kw_only=True, tag=True):
     """Destroy its data: only ever because a person said so."""
 
 
+class MoveVolume(_OnVolume, frozen=True, kw_only=True, tag=True):
+    """Copy its data from `source`, where nothing uses it, to this node; when the two are equal, this is its home."""
+
+    source: NodeName
+
+    @property
+    def title(self) -> str:
+        return f"move volume {self.name} from {self.source} to {self.node}"
+
+
+class RemoveCopy(_OnVolume, frozen=True, kw_only=True, tag=True):
+    """Remove what a move left on this node, which is not its home."""
+
+    @property
+    def title(self) -> str:
+        return f"remove the copy of volume {self.name} on {self.node}"
+
+
 class _OnContainer(Operation, frozen=True, kw_only=True):
     service: ServiceName
     slot: SlotNumber
@@ -285,6 +303,8 @@ AnyOperation = (
     | LeaveFabric
     | CreateVolume
     | RemoveVolume
+    | MoveVolume
+    | RemoveCopy
     | CreateContainer
     | ConnectNetwork
     | StartContainer

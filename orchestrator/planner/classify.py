@@ -132,6 +132,19 @@ def ended(c: Container) -> str:
     return f"{why}: {c.error}" if c.error else why
 
 
+def _moving(world: World, c: Container) -> str:
+    """The name of a volume that it has to let go of, because its data is to move."""
+    if not world.moving or _is_done(world, c):
+        return ""
+    held = {volume.name for volume in c.volumes}
+    leaving = (name for name, move in world.moving.items() if name in held and move.source == c.node)
+    return next(leaving, "") or world.moving_of(_service(world, c), c.slot)
+
+
+def moving_reason(world: World, volume: str) -> str:
+    return f"the data of volume {volume} is being moved to {world.moving[volume].target}"
+
+
 def _surplus_reason(world: World, c: Container) -> str:
     if _service(world, c).mode is Mode.GLOBAL:
         return f"{c.node} has to do without"
@@ -151,6 +164,7 @@ RULES: tuple[Rule, ...] = (
     (Verdict.ORPHAN, "no service of this name is left", _is_orphan),
     (Verdict.SURPLUS, _surplus_reason, lambda w, c: c.slot not in w.slots[c.service]),
     (Verdict.SURPLUS, "another node has this slot", _is_misplaced),
+    (Verdict.SURPLUS, lambda w, c: moving_reason(w, _moving(w, c)), lambda w, c: bool(_moving(w, c))),
     (Verdict.REST, "it was stopped by request", lambda w, c: c.service in w.intent.stopped),
     (Verdict.REPLACE, "its replacement was asked for", lambda w, c: c.id in w.intent.recreate),
     (Verdict.REPLACE, _config_reason, lambda w, c: c.config != w.hashes[c.service]),

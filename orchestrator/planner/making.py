@@ -9,6 +9,7 @@ from orchestrator.model.cluster import Container, HeldVolume
 from orchestrator.model.names import ContainerId, NodeName, ServiceName, container_name, interim_name, slot_name
 from orchestrator.model.plan import CreateContainer, Severity
 from orchestrator.model.spec import MountType, ServiceSpec
+from orchestrator.planner.classify import moving_reason
 from orchestrator.planner.draft import Draft
 from orchestrator.planner.groups import borrowed
 from orchestrator.planner.placement import Placement, Unplaceable, lender
@@ -26,6 +27,9 @@ class Making:
 
     def make(self, state: SlotState) -> None:
         """Plans the container, or what its node needs first; else says why there is none."""
+        if volume := self._world.moving_of(self._service, state.number):
+            self._draft.block(state.subject, moving_reason(self._world, volume), causes=(f"volume {volume}",))
+            return
         node = self._placement.place(self._service, state.number)
         if isinstance(node, Unplaceable):
             severity = Severity.FAILED if node.is_hopeless else Severity.WAITING

@@ -13,8 +13,10 @@ from orchestrator.model.plan import (
     AnyOperation,
     ConnectNetwork,
     CreateContainer,
+    MoveVolume,
     Preview,
     RemoveContainer,
+    RemoveCopy,
     RemoveNetwork,
     RemoveVolume,
     StartContainer,
@@ -70,6 +72,8 @@ class _Predecessors:
     def of(self, operation: AnyOperation) -> tuple[int, ...]:
         if isinstance(operation, RemoveNetwork | RemoveVolume):
             return tuple(sorted(self._exits[operation.node].values()))
+        if isinstance(operation, MoveVolume):
+            return tuple(sorted(self._exits[operation.source].values()))
         needs = {operation.target, _place(operation), *self._needs(operation)}
         known = {self._last[key] for key in needs if key in self._last}
         return tuple(sorted(known | self._stops_before(operation)))
@@ -82,7 +86,9 @@ class _Predecessors:
         return {number for user in users for number in self._stops[user]}
 
     def _needs(self, operation: AnyOperation) -> Iterator[str]:
-        if isinstance(operation, CreateContainer):
+        if isinstance(operation, RemoveCopy):
+            yield f"{self._world.home(operation.name)}/volume/{operation.name}"
+        elif isinstance(operation, CreateContainer):
             service = self._world.stack.services[operation.service]
             yield f"{operation.node}/image/{service.image}"
             yield from (f"{operation.node}/network/{name}" for name in self._world.network_names(service))

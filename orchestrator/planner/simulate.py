@@ -30,9 +30,11 @@ from orchestrator.model.plan import (
     CreateContainer,
     CreateNetwork,
     CreateVolume,
+    MoveVolume,
     Operation,
     PullImage,
     RemoveContainer,
+    RemoveCopy,
     RemoveNetwork,
     RemoveVolume,
     RenameContainer,
@@ -129,6 +131,22 @@ def _(operation: RemoveVolume, world: World) -> ClusterState:
     homes = {name: node for name, node in world.cluster.homes.items() if name != operation.name}
     volumes = tuple(v for v in world.cluster.volumes if (v.node, v.name) != gone)
     return replace(world.cluster, volumes=volumes, homes=homes)
+
+
+@_apply.register
+def _(operation: MoveVolume, world: World) -> ClusterState:
+    cluster, arrived = world.cluster, (operation.node, operation.name)
+    copy = replace(world.volumes[operation.source, operation.name], node=operation.node)
+    others = tuple(v for v in cluster.volumes if (v.node, v.name) != arrived)
+    return replace(cluster, volumes=(*others, copy), homes={**cluster.homes, operation.name: operation.node})
+
+
+@_apply.register
+def _(operation: RemoveCopy, world: World) -> ClusterState:
+    gone = (operation.node, operation.name)
+    moves = {name: move for name, move in world.cluster.moves.items() if name != operation.name}
+    volumes = tuple(v for v in world.cluster.volumes if (v.node, v.name) != gone)
+    return replace(world.cluster, volumes=volumes, moves=moves)
 
 
 @_apply.register

@@ -13,6 +13,7 @@ from orchestrator.model.cluster import (
     Container,
     HeldPort,
     Image,
+    Move,
     Network,
     Node,
     NodeStatus,
@@ -141,6 +142,24 @@ class World:
         """Engine name -> description of the stack's volumes that the slot mounts, in the order of the names."""
         found = {volume.name_for(slot): volume for volume in mounted(self.stack, service)}
         return dict(sorted(found.items()))
+
+    @cached_property
+    def moving(self) -> dict[str, Move]:
+        """Volumes of the stack whose data is to leave its home; what uses them stops. To a node that is gone: none."""
+        return {name: move for name, move in sorted(self.cluster.moves.items()) if self._is_leaving(name, move)}
+
+    def _is_leaving(self, name: str, move: Move) -> bool:
+        target = self.nodes.get(move.target)
+        is_there = target is not None and target.status is not NodeStatus.DOWN
+        is_ours = any(volume.covers(name) for volume in self.stack.volumes.values())
+        return is_ours and is_there and self.cluster.homes.get(name) == move.source and not self.intent.removed
+
+    def moving_of(self, service: ServiceSpec, slot: SlotNumber) -> str:
+        """A volume that is moving and that the slot, or another one that has to be on its node, mounts; or empty."""
+        group = self.groups[service.name] if self.moving else ()
+        others = (self.stack.services[name] for name in sorted(group) if name != service.name)
+        members = [(service, slot), *((other, number) for other in others for number in self.slots[other.name])]
+        return next((name for name in self.moving for member in members if name in self.mounted(*member)), "")
 
     def network_names(self, service: ServiceSpec) -> tuple[str, ...]:
         """The engine's names of the service's networks, highest priority first."""

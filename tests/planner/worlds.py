@@ -24,6 +24,7 @@ from orchestrator.model.cluster import (
     HeldPort,
     HeldVolume,
     Image,
+    Move,
     Network,
     Node,
     NodeStatus,
@@ -60,7 +61,7 @@ def intent_of(stack: StackSpec, words: Words) -> Intent:
 
 def cluster_of(stack: StackSpec, words: Words) -> ClusterState:
     """The world of a scenario."""
-    known = {"nodes", "containers", "images", "networks", "volumes", "homes", "failures", "fresh", "held_ports"}
+    known = {"nodes", "containers", "images", "networks", "volumes", "homes", "moves", "failures", "fresh", "held_ports"}
     assert set(words) <= known, f"a world knows {sorted(known)}"
     nodes = tuple(_node(NodeName(name), str(text)) for name, text in words.get("nodes", {"n1": "ready"}).items())
     containers = tuple(_containers(stack, words.get("containers", {})))
@@ -72,6 +73,7 @@ def cluster_of(stack: StackSpec, words: Words) -> ClusterState:
         volumes=volumes,
         images=tuple(_images(stack, words.get("images"), nodes)),
         homes=words.get("homes", {v.name: v.node for v in volumes if v.stack}),
+        moves={name: Move(source=source, target=target) for name, (source, target) in words.get("moves", {}).items()},
         failures={target: _failure(target, fields) for target, fields in words.get("failures", {}).items()},
         fresh_images=frozenset(words.get("fresh", ())),
         held_ports={NodeName(n): tuple(map(_port, ports)) for n, ports in words.get("held_ports", {}).items()},
