@@ -28,7 +28,8 @@ def move_volumes(world: World, draft: Draft) -> None:
 
 def _tidy(world: World, draft: Draft, name: str, key: str, move: Move) -> None:
     """The copy at the old place goes as soon as nothing holds it; it holds up nobody."""
-    if world.answers(move.source) and not _holders(world, name, move.source, at_rest=True):
+    is_copy = move.source != move.target
+    if is_copy and world.answers(move.source) and not _holders(world, name, move.source, at_rest=True):
         cause = f"its data is on {move.target}"
         draft.add(RemoveCopy(node=move.source, name=name, key=key, cause=cause))
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Final
 
 import msgspec
 
-from orchestrator.errors import RevisionConflict, StoreError
+from orchestrator.errors import NoSuchThing, RevisionConflict, StoreError
+from orchestrator.model.cluster import Move
 from orchestrator.model.names import NodeName, StackName
 from orchestrator.model.spec import Intent, StackSpec
 from orchestrator.store.protocol import Delete, Entry, Put, Store
@@ -18,6 +19,7 @@ KEPT_REVISIONS: Final = 10
 
 STACKS: Final = "stacks/"
 _HOMES: Final = "homes/"
+_MOVES: Final = "moves/"
 _CURRENT: Final = "/current"
 
 
@@ -124,8 +126,67 @@ class Stacks:
             )
 
     async def forget_home(self, volume: str) -> None:
-        """The volume is gone, with its data. Unknown: no error."""
-        await self._store.write(Delete(key=_HOMES + volume))
+        """The volume is gone, with its data, wherever that was. Unknown: no error."""
+        await self._store.write(Delete(key=_HOMES + volume), Delete(key=_MOVES + volume))
+
+    async def moves(self) -> dict[str, Move]:
+        """Engine name of a local volume -> where its data is to go, or has gone and left a copy behind."""
+        entries = await self._store.list(_MOVES)
+        return {entry.key[len(_MOVES) :]: msgspec.json.decode(entry.value, type=Move) for entry in entries}
+
+    async def ask_move(self, volume: str, target: NodeName) -> Move | None:
+        """Its data is to go from its home to `target`; one that was asked for before is replaced.
+
+        To its home: what was asked for is given up, and what it left there goes; None: nothing was asked for.
+        raises NoSuchThing: it has no home; RevisionConflict: somebody else moves it at this moment
+        """
+        home, asked = await self._store.get(_HOMES + volume), await self._store.get(_MOVES + volume)
+        if home is None:
+            raise NoSuchThing(f'volume "{volume}" has no home')
+        node = NodeName(home.value.decode())
+        move = Move(source=node, target=target)
+        if target == node:
+            before = msgspec.json.decode(asked.value, type=Move) if asked else move
+            if before.source == before.target:
+                return None
+            move = Move(source=before.target if before.source == node else before.source, target=node)
+        await self._store.write(
+            Put(key=_HOMES + volume, value=home.value, replaces=home.revision),
+            Put(key=_MOVES + volume, value=msgspec.json.encode(move), replaces=asked.revision if asked else 0),
+        )
+        return move
+
+    async def arrive(self, volume: str, move: Move) -> None:
+        """The data is at its target, and was found to be equal: that is its home now. Already so: no error.
+
+        raises RevisionConflict: this move is not asked for any more
+        """
+        home, asked = await self._store.get(_HOMES + volume), await self._moving(volume, move)
+        if home is None or home.value not in (move.source.encode(), move.target.encode()):
+            raise _moved_otherwise(volume)
+        await self._store.write(
+            Put(key=_HOMES + volume, value=move.target.encode(), replaces=home.revision),
+            Put(key=asked.key, value=asked.value, replaces=asked.revision),
+        )
+
+    async def check_copy(self, volume: str, move: Move) -> None:
+        """Returns when what is at the source of the move is nothing but a copy; raises RevisionConflict."""
+        home = await self._store.get(_HOMES + volume)
+        await self._moving(volume, move)
+        if home is None or home.value != move.target.encode() or move.source == move.target:
+            raise _moved_otherwise(volume)
+
+    async def end_move(self, volume: str, move: Move) -> None:
+        """Nothing is left of it to do. Another one was asked for meanwhile: that stays."""
+        with suppress(RevisionConflict):
+            asked = await self._moving(volume, move)
+            await self._store.write(Delete(key=asked.key, replaces=asked.revision))
+
+    async def _moving(self, volume: str, move: Move) -> Entry:
+        asked = await self._store.get(_MOVES + volume)
+        if asked is None or msgspec.json.decode(asked.value, type=Move) != move:
+            raise _moved_otherwise(volume)
+        return asked
 
     async def _write(self, name: StackName, replaces: Stored | None, changes: list[Put | Delete]) -> int:
         try:
@@ -134,6 +195,14 @@ class Stacks:
             if await self.stands(name, replaces):
                 raise
             raise _conflict(name, made_for=replaces, there=await self.get(name)) from conflict
+
+
+def _moved_otherwise(volume: str) -> RevisionConflict:
+    return RevisionConflict(
+        f'the move of volume "{volume}" is not asked for any more',
+        why="somebody else changed where its data is to be",
+        fix="orch volume ls shows where it is now",
+    )
 
 
 def _current(name: StackName) -> str:

@@ -8,7 +8,8 @@ from contextlib import aclosing
 import msgspec
 import pytest
 
-from orchestrator.errors import RevisionConflict, StoreError
+from orchestrator.errors import NoSuchThing, RevisionConflict, StoreError
+from orchestrator.model.cluster import Move
 from orchestrator.model.names import NodeName, ServiceName, StackName
 from orchestrator.model.spec import Incarnation, Intent, Place, ServiceSpec, StackSpec
 from orchestrator.store import MemoryStore, Put, Stacks, Stored
@@ -220,3 +221,56 @@ async def test_a_home_is_remembered_until_it_is_forgotten(stacks: Stacks, store:
     assert written == unchanged
     assert before == {"shop_data": "n1"}
     assert await stacks.homes() == {"shop_data": "n2"}
+
+
+# -- moves ------------------------------------------------------------------------------------------------------------
+
+N1, N2, N3 = map(NodeName, ("n1", "n2", "n3"))
+
+
+async def test_the_home_moves_when_the_data_has_arrived_and_not_before(stacks: Stacks) -> None:
+    await stacks.set_home("shop_data", N1)
+    move = await stacks.ask_move("shop_data", N2)
+    assert move == Move(source=N1, target=N2)
+    assert await stacks.homes() == {"shop_data": N1}
+    with pytest.raises(RevisionConflict):
+        await stacks.check_copy("shop_data", move)
+
+    await stacks.arrive("shop_data", move)
+    await stacks.arrive("shop_data", move)
+    assert await stacks.homes() == {"shop_data": N2}
+    await stacks.check_copy("shop_data", move)
+    await stacks.end_move("shop_data", move)
+    assert await stacks.moves() == {}
+
+
+async def test_a_move_to_the_home_gives_up_the_one_before_and_names_what_it_left(stacks: Stacks) -> None:
+    await stacks.set_home("shop_data", N1)
+    before = await stacks.ask_move("shop_data", N2)
+    assert before is not None
+    back = await stacks.ask_move("shop_data", N1)
+    assert back == Move(source=N2, target=N1)
+
+    with pytest.raises(RevisionConflict, match="not asked for any more"):
+        await stacks.arrive("shop_data", before)
+    await stacks.end_move("shop_data", before)
+    assert await stacks.moves() == {"shop_data": back}
+    assert await stacks.ask_move("shop_data", N1) == back
+    assert await stacks.homes() == {"shop_data": N1}
+
+
+async def test_a_volume_that_stays_leaves_no_copy_that_could_be_taken_for_one(stacks: Stacks) -> None:
+    await stacks.set_home("shop_data", N1)
+
+    assert await stacks.ask_move("shop_data", N1) is None
+    assert await stacks.moves() == {}
+    with pytest.raises(NoSuchThing):
+        await stacks.ask_move("shop_files", N1)
+
+
+async def test_a_volume_that_is_given_up_does_not_move(stacks: Stacks) -> None:
+    await stacks.set_home("shop_data", N1)
+    await stacks.ask_move("shop_data", N2)
+    await stacks.forget_home("shop_data")
+
+    assert (await stacks.homes(), await stacks.moves()) == ({}, {})
