@@ -12,9 +12,9 @@ from orchestrator.model.names import NodeName
 
 if TYPE_CHECKING:
     from orchestrator.engine.docker import DockerEngine
-    from orchestrator.engine.memory import Behaviour, MemoryEngine
+    from orchestrator.engine.memory import Behaviour, MemoryCluster, MemoryEngine
 
-__all__ = ["Behaviour", "MemoryEngine", "connect", "default_endpoint"]
+__all__ = ["Behaviour", "MemoryCluster", "MemoryEngine", "connect", "default_endpoint"]
 
 
 def connect(node: NodeName, endpoint: str, *, deadline_s: float = 30.0) -> DockerEngine:
@@ -36,8 +36,8 @@ def default_endpoint(env: Mapping[str, str]) -> str:
 
 
 def __getattr__(name: str) -> object:
-    """`MemoryEngine` and `Behaviour` on demand: they bring asyncio."""
-    if name in ("MemoryEngine", "Behaviour"):
+    """`MemoryEngine`, `MemoryCluster` and `Behaviour` on demand: they bring asyncio."""
+    if name in ("MemoryEngine", "MemoryCluster", "Behaviour"):
         from orchestrator.engine import memory
 
         return getattr(memory, name)

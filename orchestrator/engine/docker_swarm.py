@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.engine import observe_swarm
 from orchestrator.engine.connected import Connected, already
+from orchestrator.engine.failures import NO_MANAGER, managers_away
 from orchestrator.errors import Conflict, EngineError, Refused, Unreachable
 from orchestrator.model.cluster import Member, Swarm
 
@@ -27,8 +28,6 @@ SUBNET_BITS = 24
 """Of the networks that the engine cuts out of the pool by itself, such as the one that it keeps for itself."""
 TRIES = 5
 DEMOTION_S = 10.0
-NO_MANAGER = "the managers of the networks across hosts are out of reach"
-BRING_BACK = "bring back the host that is a manager; if more than half of them are gone for good: orch cluster repair"
 OPEN_PORTS = "let 2377/tcp, 7946/tcp, 7946/udp and 4789/udp pass between the hosts"
 
 
@@ -166,9 +165,7 @@ class DockerSwarm(Connected):
 
     async def _managers_away(self, error: EngineError) -> Unreachable:
         """Answers as long as the engine does; raises Unreachable when that does not."""
-        known = await self.swarm()
-        why = f"{NO_MANAGER} ({', '.join(known.managers) or 'none is known'}): {error.why}"
-        return Unreachable(error.what, where=error.where, why=why, fix=BRING_BACK)
+        return managers_away(error, (await self.swarm()).managers)
 
     async def _subnets(self, container: str) -> tuple[str, ...]:
         """Of the networks that the container is to be on, as far as this node knows them."""

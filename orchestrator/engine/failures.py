@@ -6,7 +6,7 @@ Tables, first match wins. Sources: the messages of Docker Engine 20.10, 26.1 and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from orchestrator.engine.calls import DeadlinePassed
 from orchestrator.engine.scope import Abandoned
@@ -157,6 +157,16 @@ def refusal(message: str, status: int, *, node: str, doing: str) -> EngineError:
             kind, fix = better or kind, advice
             break
     return kind(f"can't {doing}", where=node, why=message, fix=fix)
+
+
+NO_MANAGER = "the managers of the networks across hosts are out of reach"
+
+
+def managers_away(error: EngineError, managers: Sequence[str]) -> Unreachable:
+    """A container can't be attached to a network: no fault of its own. `managers`: those that its node knows."""
+    why = f"{NO_MANAGER} ({', '.join(managers) or 'none is known'}): {error.why}"
+    fix = "bring back the host that is a manager; if more than half of them are gone for good: orch cluster repair"
+    return Unreachable(error.what, where=error.where, why=why, fix=fix)
 
 
 def _no_answer(error: BaseException, *, node: str, doing: str) -> EngineError:

@@ -17,7 +17,10 @@ import msgspec
 
 from orchestrator.engine import translate
 from orchestrator.engine.boxes import Behaviour, Happening
-from orchestrator.engine.memory_host import Clock, MemoryHost, default_facts
+from orchestrator.engine.failures import managers_away
+from orchestrator.engine.memory_cluster import MemoryCluster
+from orchestrator.engine.memory_host import Clock, default_facts
+from orchestrator.engine.memory_networks import MemoryNetworks
 from orchestrator.engine.observe import is_one_off, stack_of
 from orchestrator.engine.protocol import (
     ContainerRequest,
@@ -31,18 +34,18 @@ from orchestrator.engine.protocol import (
     UploadedFile,
 )
 from orchestrator.errors import EngineError, NotFound, Refused, Unreachable
-from orchestrator.model.cluster import Container, ContainerState, EngineFacts, Image, Network, Volume
-from orchestrator.model.names import COMPOSE_NETWORK, COMPOSE_VOLUME, HASH, ContainerId, Digest, StackName
-from orchestrator.model.spec import Build, NetworkSpec, VolumeSpec
+from orchestrator.model.cluster import Container, ContainerState, EngineFacts, Image, Volume, VolumeDetails
+from orchestrator.model.names import COMPOSE_VOLUME, HASH, ContainerId, Digest, StackName
+from orchestrator.model.spec import Build, VolumeSpec
 
-__all__ = ["Behaviour", "Clock", "MemoryEngine", "default_facts"]
+__all__ = ["Behaviour", "Clock", "MemoryCluster", "MemoryEngine", "default_facts"]
 
 LOOK_S = 0.01
 """How often a stream looks at the clock."""
 ALIVE = (ContainerState.RUNNING, ContainerState.RESTARTING)
 
 
-class MemoryEngine(MemoryHost):
+class MemoryEngine(MemoryNetworks):
     """One imagined Docker host, as an `Engine`."""
 
     # -- the host --------------------------------------------------------------------------------------------------
@@ -52,7 +55,7 @@ class MemoryEngine(MemoryHost):
 
     async def facts(self) -> EngineFacts:
         await self._enter("facts")
-        return self.known_facts
+        return msgspec.structs.replace(self.known_facts, swarm=self._seen_swarm())
 
     async def close(self) -> None:
         for listener in self._listeners:
@@ -96,12 +99,13 @@ class MemoryEngine(MemoryHost):
     async def connect(self, container: ContainerId, join: NetworkJoin) -> None:
         await self._enter("connect", self._name(container))
         box = self._box(container, "connect")
-        if box.is_running and join.name not in self._networks:  # before the start nobody looks
+        known = self._network(join.name)
+        if box.is_running and known is None:  # before the start nobody looks
             raise self._refusal(f"network {join.name} not found", 404, f'connect to network "{join.name}"')
         if join.name not in box.networks:
             box.networks.add(join.name)
-            if box.is_running:
-                box.network_ids[join.name] = self._networks[join.name].id
+            if box.is_running and known is not None:
+                box.network_ids[join.name] = known.id
                 self._tell(box, [(EventKind.CONNECT, join.name)])
 
     async def put_files(self, container: ContainerId, files: Sequence[UploadedFile]) -> None:
@@ -116,9 +120,11 @@ class MemoryEngine(MemoryHost):
         if reason := box.behaviour.refuses_start or self._obstacle(box):
             box.error, box.exit_code = reason, 128
             told = self._refusal(reason, 500, f'start container "{container[:12]}"')
+            if told.temporary:
+                raise managers_away(told, self._swarm.managers if self._swarm else ())
             raise Refused(told.what, where=told.where, why=told.why, fix=told.fix)
         box.ports = tuple(self._opened_ports(box))
-        box.network_ids = {name: self._networks[name].id for name in box.networks}
+        box.network_ids = {name: known.id for name in box.networks if (known := self._network(name))}
         joined: list[Happening] = [(EventKind.CONNECT, name) for name in sorted(box.networks)]
         self._tell(box, [*joined, *box.start(self.clock())])
         self.tick()
@@ -163,41 +169,30 @@ class MemoryEngine(MemoryHost):
             box.name = name
             self._tell(box, [(EventKind.RENAME, "")])
 
-    # -- networks, volumes, images ---------------------------------------------------------------------------------
-
-    async def networks(self) -> tuple[Network, ...]:
-        await self._enter("networks")
-        return tuple(sorted(self._networks.values(), key=lambda network: network.name))
+    # -- volumes, images -------------------------------------------------------------------------------------------
 
     async def volumes(self) -> tuple[Volume, ...]:
         await self._enter("volumes")
         return tuple(sorted(self._volumes.values(), key=lambda volume: volume.name))
 
-    async def create_network(self, network: NetworkSpec, labels: Mapping[str, str]) -> None:
-        await self._enter("create_network", network.name)
-        if network.name in self._networks:
-            return
-        translate.network_body(network, labels, self.known_facts.api_version)
-        made = Network(
-            id=self._id(network.name),
-            name=network.name,
-            node=self.node,
-            stack=stack_of(labels),
-            key=labels.get(COMPOSE_NETWORK, ""),
-            config=Digest(labels.get(HASH, "")),
-            driver=network.driver or "bridge",
-        )
-        self._networks[network.name] = made
-
-    async def remove_network(self, name: str) -> None:
-        await self._enter("remove_network", name)
-        if any(name in box.networks and box.is_running for box in self._boxes.values()):
-            used = f"error while removing network: network {name} has active endpoints"
-            raise self._refusal(used, 403, f'remove network "{name}"')
-        self._networks.pop(name, None)
+    async def volume(self, name: str, *, is_sized: bool = False) -> VolumeDetails:
+        await self._enter("volume", name)
+        if name not in self._volumes:
+            raise self._refusal(f"get {name}: no such volume", 404, f'look at volume "{name}"')
+        known = self._described.get(name) or VolumeDetails(name=name)
+        holders = sum(name in {held.name for held in box.volumes} for box in self._boxes.values())
+        return msgspec.structs.replace(known, references=holders if is_sized else None)
 
     async def create_volume(self, volume: VolumeSpec, labels: Mapping[str, str]) -> None:
         await self._enter("create_volume", volume.name)
+        if volume.name not in self._volumes:
+            self._described[volume.name] = VolumeDetails(
+                name=volume.name,
+                driver=volume.driver or "local",
+                driver_opts=volume.driver_opts,
+                labels=labels,
+                created_at=self.clock(),
+            )
         made = Volume(
             name=volume.name,
             node=self.node,

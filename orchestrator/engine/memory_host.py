@@ -13,11 +13,12 @@ from datetime import datetime
 
 from orchestrator.engine.boxes import Behaviour, Box, Happening
 from orchestrator.engine.failures import refusal
+from orchestrator.engine.memory_cluster import MemoryCluster, MemorySwarm, Seat
 from orchestrator.engine.observe import is_one_off, stack_of
 from orchestrator.engine.protocol import ContainerRequest, EngineEvent, EventKind, UploadedFile
 from orchestrator.engine.translate import SEVERAL_NETWORKS, host_port
 from orchestrator.errors import EngineError, Unreachable
-from orchestrator.model.cluster import EngineFacts, Health, HeldPort, HeldVolume, Image, Network, Volume
+from orchestrator.model.cluster import EngineFacts, Health, HeldPort, HeldVolume, Image, Network, Volume, VolumeDetails
 from orchestrator.model.names import ContainerId, NodeName, StackName
 from orchestrator.model.spec import MountType
 
@@ -49,10 +50,17 @@ class MemoryHost:
     behaviours: by name of the container, of the service, or by image; the first that is there counts.
     registry:   what `pull` finds, by reference. `calls` is the log: (call, what it was about).
     deadline_s: how long a call to a hung engine takes, in real seconds.
+    cluster:    the wires to other imagined hosts; None: it is alone.
     """
 
     def __init__(
-        self, node: NodeName, clock: Clock, *, facts: EngineFacts | None = None, deadline_s: float = 30.0
+        self,
+        node: NodeName,
+        clock: Clock,
+        *,
+        facts: EngineFacts | None = None,
+        deadline_s: float = 30.0,
+        cluster: MemoryCluster | None = None,
     ) -> None:
         self.node, self.clock, self.deadline_s = node, clock, deadline_s
         self.known_facts = facts or default_facts(node)
@@ -60,16 +68,26 @@ class MemoryHost:
         self.registry: dict[str, Image] = {}
         self.calls: list[tuple[str, str]] = []
         self.images: dict[str, Image] = {}
+        self.known_routes: tuple[str, ...] = ()
+        """Beside those of its own networks."""
+        self._wires = MemoryCluster() if cluster is None else cluster
+        self._wires.hosts[node] = self
+        self._swarm: MemorySwarm | None = None
+        self._seat: Seat | None = None
+        self._pins: dict[str, str] = {}
+        """Network that spans hosts -> the address of what holds it here."""
         self._boxes: dict[str, Box] = {}
         self._networks: dict[str, Network] = {}
         self._volumes: dict[str, Volume] = {}
+        self._described: dict[str, VolumeDetails] = {}
         self._faults: dict[str, list[EngineError]] = {}
         self._hung: set[str] = set()
         self._is_plugged = True
         self._listeners: set[asyncio.Queue[EngineEvent | None]] = set()
         self._ids = itertools.count(1)
         for name in ("bridge", "host", "none"):
-            self._networks[name] = Network(id=self._id(name), name=name, node=node, driver=name.replace("none", "null"))
+            driver, subnets = name.replace("none", "null"), ("172.17.0.0/16",) if name == "bridge" else ()
+            self._networks[name] = Network(id=self._id(name), name=name, node=node, driver=driver, subnets=subnets)
 
     # -- knobs -----------------------------------------------------------------------------------------------------
 
@@ -103,8 +121,14 @@ class MemoryHost:
     def plug(self) -> None:
         self._is_plugged = True
 
+    @property
+    def is_up(self) -> bool:
+        """To the other hosts."""
+        return self._is_plugged and ALL not in self._hung
+
     def reboot(self) -> None:
-        """All containers die; those with a restart policy come back."""
+        """All containers die, pins too; those with a restart policy come back."""
+        self._pins.clear()
         for box in self._boxes.values():
             if box.is_running:
                 self._tell(box, box.die(self.clock(), 255))
@@ -163,6 +187,10 @@ class MemoryHost:
     def _named(self, name: str) -> Box | None:
         return next((box for box in self._boxes.values() if box.name == name), None)
 
+    def _network(self, name: str) -> Network | None:
+        """One of this host alone hides one of the swarm."""
+        return self._networks.get(name) or (self._swarm.networks.get(name) if self._swarm else None)
+
     def _name(self, id: ContainerId) -> str:
         return self._boxes[id].name if id in self._boxes else id
 
@@ -204,10 +232,12 @@ class MemoryHost:
     def _obstacle(self, box: Box) -> str:
         """The engine's words on why it can't start: a network is gone, a port is taken."""
         for name in sorted(box.networks):
-            known = self._networks.get(name)
+            known = self._network(name)
             wanted = box.network_ids.get(name, known.id if known else name)
             if known is None or known.id != wanted:
                 return f"network {wanted} not found"
+            if self._swarm and name not in self._networks and not self._swarm.governs(self.node):
+                return f"Could not attach to network {name}: context deadline exceeded"
         taken = self._taken_ports(besides=box)
         for port in self._wanted_ports(box):
             if any(port.port == p.port and port.protocol == p.protocol and _overlap(port, p) for p in taken):
