@@ -1,24 +1,30 @@
 """Where a new container goes: filters that explain themselves, then scorers, over the nodes that may be used.
 
 A slot stays on the node where it is. A group of services (see `groups`) goes to one node: to the home of its volumes,
-else to where most of it is, else to the best node. Source: DESIGN section 5; ties are broken by name.
+else to where most of it is, else to the best node. Source: DESIGN section 5; ties are broken by name. The filters are
+in `filters`, what is where already in `occupancy`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import msgspec
 
 from orchestrator.model.cluster import Container, NodeStatus
 from orchestrator.model.names import NodeName, ServiceName, SlotNumber, slot_name
 from orchestrator.model.plan import Verdict
-from orchestrator.model.spec import Mode, ServiceSpec
+from orchestrator.model.spec import Mode, ServiceSpec, Strategy
+from orchestrator.planner.constraints import values
+from orchestrator.planner.filters import FILTERS, PORTS, Filters, Refusal
 from orchestrator.planner.groups import borrowed, is_confined
+from orchestrator.planner.occupancy import Occupancy
 from orchestrator.planner.ports import PortBook
 from orchestrator.planner.slots import Slots, SlotState
 from orchestrator.planner.world import World
+
+__all__ = ["PORTS", "Placement", "Unplaceable", "lender"]
 
 
 class Unplaceable(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,19 +35,13 @@ class Unplaceable(msgspec.Struct, frozen=True, kw_only=True):
     is_hopeless: bool = True
 
 
-Filter = Callable[["Placement", ServiceSpec, SlotNumber, NodeName], str]
-"""Why the node can't take the slot, in words that complete "node1: ...", or empty."""
-
-
 class Placement:
     """Places the slots of one plan, one after the other; what was placed before counts."""
 
     def __init__(self, world: World, slots: Slots) -> None:
         self._world, self._slots = world, slots
-        self.ports = PortBook(world, slots)
-        there = [c for c in world.containers if world.answers(c.node)]
-        self._count: Counter[tuple[NodeName, ServiceName]] = Counter((c.node, c.service) for c in there)
-        self._load: Counter[NodeName] = Counter(c.node for c in there)
+        self.ports, self._occupancy = PortBook(world, slots), Occupancy(world, slots)
+        self._filters = Filters(world, self.ports, self._occupancy)
         self._homes: dict[frozenset[ServiceName], dict[str, NodeName]] = {}
         self._pins: dict[frozenset[ServiceName], NodeName] = {}
         for name, slot, node in world.creating:
@@ -55,10 +55,10 @@ class Placement:
         if isinstance(pinned, Unplaceable):
             return pinned
         candidates = [pinned] if pinned else list(self._world.usable_nodes)
-        refusals = {node: self._refusal(service, slot, node) for node in candidates}
-        fitting = [node for node in candidates if not refusals[node]]
+        found = {node: self._filters.refusal(service, slot, node) for node in candidates}
+        fitting = [node for node in candidates if found[node] is None]
         if not fitting:
-            return self._unplaceable(refusals)
+            return self._unplaceable({node: refusal for node, refusal in found.items() if refusal}, pinned)
         best = min(fitting, key=lambda node: self._score(service, node))
         self._take(service, slot, best)
         return best
@@ -103,8 +103,10 @@ class Placement:
         return {name: home for name, home in found if home is not None}
 
     def _stays(self, service: ServiceSpec, slot: SlotNumber) -> NodeName | None:
+        """Where it is, unless the file has it go elsewhere now."""
         nodes = [judgement.container.node for judgement in self._slots.state(service.name, slot).leaving]
-        return next((node for node in nodes if node in self._world.usable_nodes), None)
+        usable = (node for node in nodes if node in self._world.usable_nodes)
+        return next((node for node in usable if not self._filters.is_unfit(service, slot, node)), None)
 
     def _group_node(self, group: frozenset[ServiceName], service: ServiceSpec) -> NodeName | Unplaceable | None:
         if not is_confined(self._world.stack, group):
@@ -127,41 +129,63 @@ class Placement:
     def _may_return(self, node: NodeName) -> bool:
         return node in self._world.nodes and self._world.nodes[node].status is not NodeStatus.DOWN
 
-    def _group_score(self, group: frozenset[ServiceName], node: NodeName) -> tuple[bool, int, int, int, int, str]:
-        """Its seat; else where it has begun, its ports are free, nobody else is, and its images are."""
+    def _group_score(self, group: frozenset[ServiceName], node: NodeName) -> tuple[object, ...]:
+        """Its seat; else where all of it may go, it has begun, its ports are free, least is, and its images are."""
         services = [self._world.stack.services[name] for name in sorted(group)]
-        clashes = sum(bool(_port_clash(self, s, SlotNumber(1), node)) for s in services if s.replicas)
+        wanted = [service for service in services if service.replicas]
+        unfit = sum(self._filters.is_unfit(service, SlotNumber(1), node) for service in wanted)
+        clashes = sum(bool(self.ports.clash(service, SlotNumber(1), node)) for service in wanted)
         images = sum((node, s.image) in self._world.images for s in services)
         begun = sum(self._has_network(node, name) for s in services for name in self._world.network_names(s))
-        return node != self._seat(group), -begun, clashes, self._load[node], -images, node
+        is_cramped = self._filters.is_too_small(services, node)
+        room = self._room(services, node)
+        return node != self._seat(group), unfit, is_cramped, -begun, clashes, *room, -images, node
+
+    def _room(self, services: list[ServiceSpec], node: NodeName) -> tuple[float, int]:
+        """What is reserved there and how many containers run, or the opposite where nodes are to be filled."""
+        is_filling = any(service.placement.strategy is Strategy.BINPACK for service in services)
+        sign = -1 if is_filling else 1
+        return sign * self._occupancy.share(node), sign * self._occupancy.load[node]
 
     def _has_network(self, node: NodeName, name: str) -> bool:
         return (node, name) in self._world.networks or self._world.cluster.creating.get(f"network {name}") == node
 
-    def _refusal(self, service: ServiceSpec, slot: SlotNumber, node: NodeName) -> str:
-        return next((reason for rule in FILTERS if (reason := rule(self, service, slot, node))), "")
+    def _score(self, service: ServiceSpec, node: NodeName) -> tuple[object, ...]:
+        """Even over what is to be spread; then fewest of this service, room, the image is there, and the name.
 
-    def _score(self, service: ServiceSpec, node: NodeName) -> tuple[int, int, bool, str]:
-        """Fewest of this service, then fewest containers, then the image is there, then the name."""
+        Where nodes are to be filled, the fullest comes first, however many of this service it has.
+        """
+        fills = service.placement.strategy is Strategy.BINPACK
+        count = 0 if fills else self._occupancy.containers[node, service.name]
         absent = (node, service.image) not in self._world.images
-        return self._count[node, service.name], self._load[node], absent, node
+        return *self._spread(service, node), count, *self._room([service], node), absent, node
+
+    def _spread(self, service: ServiceSpec, node: NodeName) -> Iterator[int]:
+        """For each level: slots of the service on nodes with the same values, here and at the levels above."""
+        alike = list(self._world.nodes.values())
+        for key in service.placement.spread:
+            own = values(self._world.nodes[node], key)
+            alike = [other for other in alike if values(other, key) == own]
+            yield sum(self._occupancy.slots(service.name, other.name) for other in alike)
 
     def _take(self, service: ServiceSpec, slot: SlotNumber, node: NodeName) -> None:
-        self._count[node, service.name] += 1
-        self._load[node] += 1
+        self._occupancy.take(service, slot, node)
         self.ports.take(service.name, slot, node)
 
-    def _unplaceable(self, refusals: dict[NodeName, str]) -> Unplaceable:
+    def _unplaceable(self, refusals: dict[NodeName, Refusal], pinned: NodeName | None) -> Unplaceable:
         if not refusals:
             silent = ", ".join(f"{n.name} {_plight(self._world, n.name)}" for n in self._world.nodes.values())
             return Unplaceable(reason=f"no node can be used: {silent or 'there is none'}")
-        counts = Counter(refusals.values())
-        reason = "; ".join(f"{_nodes(refusals, why)}: {why}" for why in sorted(counts))
-        return Unplaceable(reason=f"no node can take it: {reason}", fix=PORTS if "port" in reason else "")
+        reasons = {node: refusal.reason for node, refusal in refusals.items()}
+        why = "; ".join(f"{_nodes(reasons, reason)}: {reason}" for reason in sorted(set(reasons.values())))
+        fixes = {refusal.fix for refusal in refusals.values()}
+        fix = ", or ".join(fix for fix in dict.fromkeys(fix for _, _, fix in FILTERS) if fix and fix in fixes)
+        if pinned and len(self._world.usable_nodes) > 1:
+            return Unplaceable(reason=f"it can only be on {why}", fix=fix)
+        return Unplaceable(reason=f"no node can take it: {why}", fix=fix)
 
 
 ONE_HOME = "keep what shares volumes on one node: move the data, or name a volume anew"
-PORTS = 'publish a range ("8080-8089:80"), or write "80" to let the engine choose, or stop what holds the port'
 
 
 def lender(state: SlotState, node: NodeName | None = None) -> Container | None:
@@ -170,13 +194,6 @@ def lender(state: SlotState, node: NodeName | None = None) -> Container | None:
     if holder is None or holder.verdict in (Verdict.WAIT, Verdict.REST) or node not in (None, holder.container.node):
         return None
     return holder.container
-
-
-def _port_clash(placement: Placement, service: ServiceSpec, slot: SlotNumber, node: NodeName) -> str:
-    return placement.ports.clash(service, slot, node)
-
-
-FILTERS: tuple[Filter, ...] = (_port_clash,)
 
 
 def _plight(world: World, node: NodeName) -> str:
@@ -192,8 +209,8 @@ def _others(group: frozenset[ServiceName], service: ServiceSpec) -> str:
     return ", ".join(sorted(group - {service.name})) or "its other containers"
 
 
-def _nodes(refusals: dict[NodeName, str], why: str) -> str:
-    return ", ".join(sorted(node for node, reason in refusals.items() if reason == why))
+def _nodes(reasons: dict[NodeName, str], why: str) -> str:
+    return ", ".join(sorted(node for node, reason in reasons.items() if reason == why))
 
 
 def _pairs(homes: dict[str, NodeName]) -> str:

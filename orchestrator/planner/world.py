@@ -21,6 +21,7 @@ from orchestrator.model.cluster import (
 )
 from orchestrator.model.names import Digest, NodeName, ServiceName, SlotNumber
 from orchestrator.model.spec import Intent, Mode, NetworkSpec, ServiceSpec, VolumeSpec
+from orchestrator.planner.constraints import unmet
 from orchestrator.planner.groups import groups, mounted
 from orchestrator.planner.hashes import network_hash, service_hash, volume_hash
 from orchestrator.planner.spanning import OVERLAY, spanning
@@ -94,6 +95,15 @@ class World:
         """Those that may be given new containers."""
         active = (n for n in self.nodes.values() if n.availability is Availability.ACTIVE)
         return tuple(node.name for node in active if self.answers(node.name))
+
+    @property
+    def is_lone(self) -> bool:
+        """The cluster is one host, which takes what Docker Compose would run there."""
+        return len(self.nodes) == 1
+
+    def unmet(self, service: ServiceSpec, node: NodeName) -> str:
+        """Which of the service's constraints the node does not meet, in words, or empty."""
+        return "" if self.is_lone else unmet(self.nodes[node], service.placement.constraints)
 
     @cached_property
     def spanning(self) -> frozenset[str]:
@@ -204,25 +214,30 @@ class World:
     def global_nodes(self) -> dict[ServiceName, dict[SlotNumber, NodeName]]:
         """Slot -> node of each global service."""
         services = self.stack.services.values()
-        return {s.name: self._global_nodes(s.name) for s in services if s.mode is Mode.GLOBAL}
+        return {s.name: self._global_nodes(s) for s in services if s.mode is Mode.GLOBAL}
 
-    def _global_nodes(self, service: ServiceName) -> dict[SlotNumber, NodeName]:
-        """Nodes that have one keep its number, also paused and silent ones; those that lack one take free numbers."""
-        making = {slot: node for name, slot, node in self.creating if name == service}
-        found = {c.slot: c.node for c in reversed(self.by_service[service])}
+    def _global_nodes(self, service: ServiceSpec) -> dict[SlotNumber, NodeName]:
+        """Nodes that have one keep its number, also paused and silent ones; those that lack one take free numbers.
+
+        Only nodes that meet its constraints count, and silent ones, of which too little may be known.
+        """
+        making = {slot: node for name, slot, node in self.creating if name == service.name}
+        found = {c.slot: c.node for c in reversed(self.by_service[service.name])}
         taken = {**making, **found}
-        held = {slot: node for slot, node in taken.items() if self._keeps(node)}
+        held = {slot: node for slot, node in taken.items() if self._keeps(service, node)}
         kept = {node: slot for slot, node in sorted(held.items(), reverse=True)}
         free = (SlotNumber(n) for n in range(1, len(self.nodes) + len(taken) + 1) if n not in taken)
         for node in self.usable_nodes:
-            if node not in kept:
+            if node not in kept and not self.unmet(service, node):
                 kept[node] = next(free)
         return {slot: node for node, slot in kept.items()}
 
-    def _keeps(self, node: NodeName) -> bool:
+    def _keeps(self, service: ServiceSpec, node: NodeName) -> bool:
         """What is there already may stay: the node is neither gone nor drained. Source: semantics.md 3.6."""
         host = self.nodes.get(node)
-        return host is not None and host.status is not NodeStatus.DOWN and host.availability is not Availability.DRAIN
+        if host is None or host.status is NodeStatus.DOWN or host.availability is Availability.DRAIN:
+            return False
+        return not self.answers(node) or not self.unmet(service, node)
 
     @cached_property
     def creating(self) -> tuple[tuple[ServiceName, SlotNumber, NodeName], ...]:

@@ -19,6 +19,7 @@ from orchestrator.model.cluster import (
     ClusterState,
     Container,
     ContainerState,
+    EngineFacts,
     Failure,
     Health,
     HeldPort,
@@ -28,6 +29,7 @@ from orchestrator.model.cluster import (
     Network,
     Node,
     NodeStatus,
+    Swarm,
     Volume,
 )
 from orchestrator.model.names import ContainerId, Digest, NodeName, ServiceName, SlotNumber, interim_name
@@ -61,7 +63,18 @@ def intent_of(stack: StackSpec, words: Words) -> Intent:
 
 def cluster_of(stack: StackSpec, words: Words) -> ClusterState:
     """The world of a scenario."""
-    known = {"nodes", "containers", "images", "networks", "volumes", "homes", "moves", "failures", "fresh", "held_ports"}
+    known = {
+        "nodes",
+        "containers",
+        "images",
+        "networks",
+        "volumes",
+        "homes",
+        "moves",
+        "failures",
+        "fresh",
+        "held_ports",
+    }
     assert set(words) <= known, f"a world knows {sorted(known)}"
     nodes = tuple(_node(NodeName(name), str(text)) for name, text in words.get("nodes", {"n1": "ready"}).items())
     containers = tuple(_containers(stack, words.get("containers", {})))
@@ -81,12 +94,41 @@ def cluster_of(stack: StackSpec, words: Words) -> ClusterState:
 
 
 def _node(name: NodeName, text: str) -> Node:
-    """`ready`, `suspect`, `down`, `pause`, `drain`, in any sensible combination."""
-    words = set(text.split())
+    """`ready`, `suspect`, `down`, `pause`, `drain`, in any sensible combination; `labels.zone=east`; see `_facts`."""
+    words = {word for word in text.split() if "=" not in word}
+    fields = dict(word.split("=", 1) for word in text.split() if "=" in word)
+    labels = {key.removeprefix("labels."): fields.pop(key) for key in list(fields) if key.startswith("labels.")}
     status = next((s for s in NodeStatus if s in words), NodeStatus.READY)
     availability = next((a for a in Availability if a in words), Availability.ACTIVE)
     trouble = "" if status is NodeStatus.READY else "no answer within 3 s"
-    return Node(name=name, endpoint=f"tcp://{name}:2376", status=status, availability=availability, trouble=trouble)
+    return Node(
+        name=name,
+        endpoint=f"tcp://{name}:2376",
+        status=status,
+        availability=availability,
+        trouble=trouble,
+        labels=labels,
+        facts=_facts(name, fields, is_manager="manager" in words) if fields or "manager" in words else None,
+    )
+
+
+def _facts(name: str, fields: dict[str, str], *, is_manager: bool) -> EngineFacts:
+    """`cpus=2 memory_gib=4 arch=arm64 engine.rack=r1`, of an engine of 4 CPUs and 8 GiB otherwise; `manager`."""
+    labels = {key.removeprefix("engine."): fields.pop(key) for key in list(fields) if key.startswith("engine.")}
+    made = EngineFacts(
+        engine_id=f"engine-{name}",
+        hostname=f"host-{name}",
+        version="27.0",
+        api_version=(1, 46),
+        os=fields.pop("os", "linux"),
+        arch=fields.pop("arch", "x86_64"),
+        cpus=int(fields.pop("cpus", 4)),
+        memory_bytes=int(float(fields.pop("memory_gib", 8)) * 2**30),
+        labels=labels,
+        swarm=Swarm(is_manager=is_manager, address=fields.pop("address", "")),
+    )
+    assert not fields, f"no field of a node: {fields}"
+    return made
 
 
 def _containers(stack: StackSpec, words: Words) -> Iterator[Container]:
