@@ -25,6 +25,7 @@ _DONE: dict[type[p.Operation], str] = {
     p.RemoveNetwork: "removed",
     p.CreateVolume: "created",
     p.RemoveVolume: "removed",
+    p.MoveVolume: "moved",
     p.StartContainer: "started",
     p.StopContainer: "stopped",
     p.RemoveContainer: "removed",
@@ -71,6 +72,8 @@ class PlainProgress:
             yield from done_line(event)
         elif isinstance(event, e.OperationFailed):
             yield failed_line(event)
+        elif isinstance(event, e.OperationProgressed) and isinstance(event.operation, p.MoveVolume):
+            yield f"{event.operation.title}: {event.text}"
         elif isinstance(event, e.Noticed):
             yield event.text
 
@@ -103,6 +106,8 @@ def failed_line(event: e.OperationFailed) -> str:
 
 
 def _on(operation: p.Operation) -> str:
+    if isinstance(operation, p.MoveVolume):
+        return f" from {operation.source} to {operation.node}"
     return "" if operation.node == ONLY_NODE else f" on {operation.node}"
 
 

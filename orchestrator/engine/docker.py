@@ -20,6 +20,7 @@ from orchestrator.engine import observe, translate
 from orchestrator.engine.connected import already, short, unless_gone
 from orchestrator.engine.docker_images import DockerImages
 from orchestrator.engine.docker_pins import DockerPins
+from orchestrator.engine.docker_volumes import DockerVolumes
 from orchestrator.engine.files import put_archives
 from orchestrator.engine.observe_swarm import spans_hosts
 from orchestrator.engine.protocol import (
@@ -49,7 +50,7 @@ HEARD = tuple(kind.value for kind in EventKind if kind is not EventKind.OTHER)
 """The engine is asked for these alone: each check of a container would else make three events."""
 
 
-class DockerEngine(DockerImages, DockerPins):
+class DockerEngine(DockerImages, DockerPins, DockerVolumes):
     """One Docker host. Made by `connect`; nothing is contacted before the first call."""
 
     def __init__(self, node: NodeName, endpoint: str, *, deadline_s: float = 30.0) -> None:

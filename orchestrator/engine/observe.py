@@ -22,6 +22,7 @@ from orchestrator.model.cluster import (
     Image,
     Network,
     Volume,
+    VolumeDetails,
 )
 from orchestrator.model.names import (
     COMPOSE_NETWORK,
@@ -223,6 +224,22 @@ def volume_of(listed: Json, node: NodeName) -> Volume:
         key=labels.get(COMPOSE_VOLUME, ""),
         config=Digest(labels.get(HASH, "")),
         driver=listed.get("Driver") or "local",
+    )
+
+
+def volume_details_of(inspected: Json) -> VolumeDetails:
+    """-1 of a size or a number of holders means that the engine does not tell."""
+    usage = inspected.get("UsageData") or {}
+    size, references = usage.get("Size", -1), usage.get("RefCount", -1)
+    return VolumeDetails(
+        name=inspected["Name"],
+        driver=inspected.get("Driver") or "local",
+        driver_opts=inspected.get("Options") or {},
+        labels=inspected.get("Labels") or {},
+        mountpoint=inspected.get("Mountpoint") or "",
+        created_at=moment(inspected.get("CreatedAt")),
+        size_bytes=size if size >= 0 else None,
+        references=references if references >= 0 else None,
     )
 
 

@@ -14,7 +14,17 @@ from typing import Protocol
 
 import msgspec
 
-from orchestrator.model.cluster import Container, EngineFacts, HeldVolume, Image, Member, Network, Swarm, Volume
+from orchestrator.model.cluster import (
+    Container,
+    EngineFacts,
+    HeldVolume,
+    Image,
+    Member,
+    Network,
+    Swarm,
+    Volume,
+    VolumeDetails,
+)
 from orchestrator.model.names import ContainerId, NodeName, StackName
 from orchestrator.model.spec import Attachment, Build, NetworkSpec, ServiceSpec, VolumeSpec
 
@@ -177,6 +187,9 @@ class Swarming(Protocol):
 
 class Shelves(Protocol):
     """What lies on a host: contents of volumes, images with their sizes, room."""
+
+    async def volume(self, name: str, *, is_sized: bool = False) -> VolumeDetails:
+        """All that the engine says of it; raises NotFound. `is_sized`: its size and holders, too: it may take long"""
 
     def read_volume(self, name: str) -> AsyncIterator[bytes]:
         """Its content as an archive (tar), in pieces; raises NotFound"""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from msgspec.structs import replace
@@ -24,7 +25,7 @@ from orchestrator.errors import (
     StoreError,
     Unreachable,
 )
-from orchestrator.model.cluster import POST_START, Failure
+from orchestrator.model.cluster import POST_START, Failure, Move
 from orchestrator.model.names import ContainerId, Digest, NodeName
 from orchestrator.model.plan import (
     AnyOperation,
@@ -34,8 +35,10 @@ from orchestrator.model.plan import (
     CreateContainer,
     CreateNetwork,
     CreateVolume,
+    MoveVolume,
     PullImage,
     RemoveContainer,
+    RemoveCopy,
     RemoveNetwork,
     RemoveVolume,
     RenameContainer,
@@ -54,6 +57,7 @@ from orchestrator.reconciler.events import (
     OperationStarted,
 )
 from orchestrator.reconciler.hooks import run_hooks
+from orchestrator.reconciler.moving import Mover
 from orchestrator.reconciler.observe import Observer
 from orchestrator.reconciler.requests import container_request, network_join, network_labels, volume_labels
 
@@ -63,7 +67,7 @@ Contents = Callable[[Digest], Awaitable[bytes]]
 Homes = Callable[[str, NodeName | None], Awaitable[None]]
 """Remembers where a volume's data is; None: the volume is gone."""
 
-AT_ONCE: Mapping[type, int] = {StopContainer: 64, PullImage: 3, BuildImage: 1, CopyImage: 2}
+AT_ONCE: Mapping[type, int] = {StopContainer: 64, PullImage: 3, BuildImage: 1, CopyImage: 2, MoveVolume: 1}
 """Operations of a kind under way at a time, per node; a stop mostly waits for the container."""
 AT_ONCE_HOOKED = 16
 """Starts that end with hooks."""
@@ -74,8 +78,11 @@ AT_ONCE_QUICK = 4
 class Executor:
     """Runs operations of one stack."""
 
-    def __init__(self, observer: Observer, contents: Contents, homes: Homes, emit: Emit) -> None:
+    def __init__(
+        self, observer: Observer, contents: Contents, homes: Homes, emit: Emit, mover: Mover | None = None
+    ) -> None:
         self._observer, self._contents, self._homes, self._emit = observer, contents, homes, emit
+        self._mover = mover
         self._turns: dict[tuple[NodeName, type | None], asyncio.Semaphore] = {}
 
     async def run(self, intent: Intent, operation: AnyOperation, is_due: Callable[[], bool] = lambda: True) -> None:
@@ -182,6 +189,35 @@ class Executor:
         if is_home:
             del self._observer.homes[op.name]
         await self._observer.refresh_volumes(op.node)
+
+    async def _move_volume(self, _: Intent, op: MoveVolume) -> None:
+        assert self._mover, "who asks for moves brings a mover"
+        try:
+            await self._mover.move(op.name, Move(source=op.source, target=op.node), self._progress(op))
+        finally:
+            await self._look_at_moves(op.node)
+
+    async def _remove_copy(self, _: Intent, op: RemoveCopy) -> None:
+        """One that something outside of orch holds stays until the next run; it holds up nobody."""
+        assert self._mover, "who asks for moves brings a mover"
+        move = self._observer.moves[op.name]
+        try:
+            await self._mover.remove_copy(op.name, move)
+        except Conflict as error:
+            observer = self._observer
+            text = f"the copy of volume {op.name} on {op.node} stays there: {error.why or error.what}"
+            self._emit(Noticed(stack=observer.stack_name, at=observer.moment(), text=text))
+            observer.moves = {name: other for name, other in observer.moves.items() if name != op.name}
+        else:
+            await self._look_at_moves(op.node)
+
+    async def _look_at_moves(self, node: NodeName) -> None:
+        """Where volumes are, and are to be, as it is written down now."""
+        assert self._mover, "who asks for moves brings a mover"
+        self._observer.homes |= await self._mover.homes()
+        self._observer.moves = await self._mover.moves()
+        with suppress(EngineError):
+            await self._observer.refresh_volumes(node)
 
     async def _create_container(self, intent: Intent, op: CreateContainer) -> None:
         request = container_request(intent, op)
@@ -298,6 +334,8 @@ HANDLERS: Mapping[type, Callable[[Executor, Intent, Any], Awaitable[None]]] = {
     RemoveNetwork: Executor._remove_network,
     CreateVolume: Executor._create_volume,
     RemoveVolume: Executor._remove_volume,
+    MoveVolume: Executor._move_volume,
+    RemoveCopy: Executor._remove_copy,
     CreateContainer: Executor._create_container,
     ConnectNetwork: Executor._connect,
     StartContainer: Executor._start,

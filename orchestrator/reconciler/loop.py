@@ -23,6 +23,7 @@ from orchestrator.model.plan import (
     CreateContainer,
     CreateNetwork,
     CreateVolume,
+    MoveVolume,
     Plan,
     Severity,
     StartContainer,
@@ -167,7 +168,7 @@ class Loop:
     def _give_up_on_the_lost(self) -> None:
         """Calls to a node that is down would otherwise hold everything up until their deadlines."""
         for operation, task in self._under_way.values():
-            nodes = {operation.node, operation.source} if isinstance(operation, CopyImage) else {operation.node}
+            nodes = {operation.node, *([operation.source] if isinstance(operation, CopyImage | MoveVolume) else [])}
             if any(self._observer.nodes[node].status is NodeStatus.DOWN for node in nodes):
                 task.cancel()
 

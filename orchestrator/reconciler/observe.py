@@ -21,6 +21,7 @@ from orchestrator.model.cluster import (
     Health,
     HeldPort,
     Image,
+    Move,
     Network,
     Node,
     NodeStatus,
@@ -58,6 +59,7 @@ class Observer:
         self.changed: Callable[[], None] = lambda: None
         self.nodes = dict(nodes)
         self.homes = dict(homes)
+        self.moves: Mapping[str, Move] = {}
         self.failures: dict[str, Failure] = {}
         self.first_trouble: EngineError | None = None
         self.fresh_images: set[str] = set()
@@ -89,6 +91,7 @@ class Observer:
             volumes=tuple(v for listed in self._volumes.values() for v in listed),
             images=tuple(self._images.values()),
             homes=self.homes,
+            moves=self.moves,
             failures=self.failures,
             fresh_images=frozenset(self.fresh_images),
             held_ports=self._held_ports,
@@ -159,15 +162,16 @@ class Observer:
         except EngineError:
             self.miss(node)
 
-    def begin(self, homes: Mapping[str, NodeName]) -> None:
+    def begin(self, homes: Mapping[str, NodeName], moves: Mapping[str, Move] | None = None) -> None:
         """A new run: what failed in the one before is tried again.
 
+        moves: of volumes, as the store knows them now
         homes: as the store knows them now; a volume without one has it where a container holds it, else on the first
         node that has it
         """
         self.failures.clear()
         self.fresh_images.clear()
-        self.homes = dict(homes)
+        self.homes, self.moves = dict(homes), moves or {}
         held = {(c.node, v.name) for c in self._containers.values() for v in c.volumes}
         volumes = [v for listed in self._volumes.values() for v in listed]
         self._adopt_homes(sorted(volumes, key=lambda v: ((v.node, v.name) not in held, v.node)))

@@ -13,11 +13,13 @@ from orchestrator.model.cluster import ClusterState, NodeStatus
 from orchestrator.model.names import Digest, NodeName, StackName
 from orchestrator.model.plan import Blocked, Plan, Severity
 from orchestrator.model.spec import Intent
+from orchestrator.planner.groups import mounted
 from orchestrator.planner.world import World
 from orchestrator.reconciler.clock import monotonic_s
 from orchestrator.reconciler.events import Emit
 from orchestrator.reconciler.executor import Executor
 from orchestrator.reconciler.loop import Loop, Verdict, notice
+from orchestrator.reconciler.moving import Mover
 from orchestrator.reconciler.observe import Observer
 from orchestrator.store import StackLock, Stacks, Store, Stored, Vault, hold, sweep
 
@@ -48,6 +50,7 @@ class Convergence:
                 return Outcome(converged=False, revision=intent.revision, took_s=0, superseded_by=other)
             self._tell_what_is_odd(intent)
             await self._keep_homes()
+            self._tell_of_doubles(intent)
             outcome = await self._loop(stored, lock, wait_timeout_s, detach)
             if outcome.converged and intent.removed:
                 outcome = await self._taken_down(stored, outcome)
@@ -74,7 +77,7 @@ class Convergence:
 
     async def _loop(self, stored: Stored, lock: StackLock, wait_timeout_s: float | None, detach: bool) -> Outcome:
         intent, observer = stored.intent, self._observer
-        executor = Executor(observer, self._content, self._home, self._emit)
+        executor = Executor(observer, self._content, self._home, self._emit, Mover(observer.engines, self._stacks))
         loop = Loop(intent, observer, executor, self._emit, may_write=lock.check)
         if detach:
             loop.settle_s = 0.0
@@ -122,10 +125,23 @@ class Convergence:
                 "(--remove-orphans removes them)",
             )
 
+    def _tell_of_doubles(self, intent: Intent) -> None:
+        """Of volumes of one name on several nodes, those that are not the data; a global service wants several."""
+        state = self._observer.state()
+        services = intent.stack.services.values()
+        everywhere = [v for s in services if s.mode.is_global for v in mounted(intent.stack, s)]
+        for volume in sorted(state.volumes, key=lambda v: (v.name, v.node)):
+            home, is_ours = state.homes.get(volume.name), volume.stack == intent.stack.name
+            is_wanted = volume.name in state.moves or any(spec.covers(volume.name) for spec in everywhere)
+            if is_ours and home and home != volume.node and not is_wanted:
+                text = f"the data of volume {volume.name} is on {home}; that on {volume.node} is not used"
+                remedy = f"orch volume rm --node {volume.node} {volume.name}"
+                notice(self._emit, self._observer, f"{text} ({remedy} removes it)")
+
     async def _keep_homes(self) -> None:
         """Volumes that were made before orch looked (by Docker Compose, or before a crash) get their homes."""
         known = await self._stacks.homes()
-        self._observer.begin(known)
+        self._observer.begin(known, await self._stacks.moves())
         for volume, node in self._observer.homes.items():
             if volume not in known:
                 await self._stacks.set_home(volume, node)
