@@ -74,6 +74,13 @@ def _config_reason(_: World, c: Container) -> str:
     return "its configuration changed" if c.config else "it was not made by orch"
 
 
+def _unmet(world: World, c: Container) -> str:
+    """What its node is and must not be, or is not and has to be, as the file and the node's labels are now."""
+    service = _service(world, c)
+    is_asked = service.placement.constraints and world.answers(c.node) and service.mode is not Mode.GLOBAL
+    return world.unmet(service, c.node) if is_asked and not _is_done(world, c) else ""
+
+
 def _has_stale_image(world: World, c: Container) -> bool:
     image = world.images.get((c.node, _service(world, c).image))
     return image is not None and bool(c.image_id) and image.id != c.image_id
@@ -147,7 +154,7 @@ def moving_reason(world: World, volume: str) -> str:
 
 def _surplus_reason(world: World, c: Container) -> str:
     if _service(world, c).mode is Mode.GLOBAL:
-        return f"{c.node} has to do without"
+        return world.unmet(_service(world, c), c.node) or f"{c.node} has to do without"
     return f"{c.service} is scaled to {len(world.slots[c.service])}"
 
 
@@ -169,6 +176,7 @@ RULES: tuple[Rule, ...] = (
     (Verdict.REPLACE, "its replacement was asked for", lambda w, c: c.id in w.intent.recreate),
     (Verdict.REPLACE, _config_reason, lambda w, c: c.config != w.hashes[c.service]),
     (Verdict.REPLACE, "its image changed", _has_stale_image),
+    (Verdict.REPLACE, lambda w, c: f"on {c.node} {_unmet(w, c)}", lambda w, c: bool(_unmet(w, c))),
     (
         Verdict.REPLACE,
         lambda w, c: f"network {_stale_network(w, c)} changed",
