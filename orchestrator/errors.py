@@ -109,6 +109,12 @@ class Conflict(EngineError):
     """The name is taken, or the thing is in use."""
 
 
+class RangeTaken(Conflict):
+    """A range of addresses is used by something else on a host; another one is chosen."""
+
+    temporary = True
+
+
 class Refused(EngineError):
     """The engine said no; `why` is its own explanation."""
 

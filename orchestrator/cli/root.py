@@ -28,6 +28,7 @@ ENTRIES: dict[str, Entry] = {
     "build": (_COMMANDS + "build", "Build the images of a stack."),
     "pull": (_COMMANDS + "pull", "Pull the images of a stack on all nodes."),
     "node": (_COMMANDS + "node", "Add, list and remove Docker hosts."),
+    "cluster": (_COMMANDS + "cluster", "Look after the networks that span hosts."),
     "secret": (_COMMANDS + "secret", "Keep secrets for stacks that name them as external."),
     "configs": (_COMMANDS + "configs", "Keep configs for stacks that name them as external."),
     "lab": (_COMMANDS + "lab", "Run a throw-away cluster of real Docker engines on this machine."),

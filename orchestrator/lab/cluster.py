@@ -283,7 +283,10 @@ class Lab:
         """Write the list of nodes from which orch, run with this lab's ORCH_HOME, takes its first nodes."""
         home = self._place.orch_home
         home.mkdir(exist_ok=True)
-        nodes = [{"name": node, "endpoint": f"unix://{self._place.socket(node)}"} for node in settings.node_names]
+        nodes = [
+            {"name": node, "endpoint": f"unix://{self._place.socket(node)}", "address": settings.address(node)}
+            for node in settings.node_names
+        ]
         (home / "nodes.json").write_bytes(msgspec.json.format(msgspec.json.encode(nodes), indent=1) + b"\n")
 
     def _report(self, settings: Settings, hub: int | None, node: NodeName) -> NodeReport:

@@ -347,5 +347,7 @@ class ClusterState(_Data, frozen=True, kw_only=True):
     held_ports: Mapping[NodeName, tuple[HeldPort, ...]] = {}
     """Ports that running containers outside of the stack hold, per node."""
     fabric: Fabric = Fabric()
+    restarts: Mapping[str, int] = {}
+    """Container id -> how often the loop started it again in a row, in the engine's place."""
     reserved: Mapping[NodeName, Reserved] = {}
     """What running containers outside of the stack have reserved, per node."""

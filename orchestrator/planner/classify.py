@@ -63,7 +63,7 @@ def _lost_network(world: World, c: Container) -> str:
     The engine would look for the old one by its id, and refuse. Source: moby, `getNetworkID`.
     """
     for name in () if _is_done(world, c) else world.network_names(_service(world, c)):
-        network = world.networks.get((c.node, name))
+        network = world.overlays.get(name) or world.networks.get((c.node, name))
         known = c.network_ids.get(name, "")
         if known and (network is None or network.id != known):
             return name
@@ -98,6 +98,10 @@ def _lends(world: World, c: Container) -> bool:
     return c.state is not ContainerState.REMOVING and not is_outdated(world, c)
 
 
+ATTACHING = "ould not attach to network"
+"""In the engine's words when the managers of a network are out of reach: nothing that the container did."""
+
+
 def _is_done(world: World, c: Container) -> bool:
     """It has ended well and is not to run again, so that it needs neither network nor namespace."""
     return c.has_succeeded and not _comes_back(world, c) and incarnation(c) not in world.intent.again
@@ -125,7 +129,12 @@ def _replaced_after(dependency: Container, c: Container) -> bool:
 
 
 def _comes_back(world: World, c: Container) -> bool:
-    return comes_back(_service(world, c))
+    """By its policy; `on-failure` only where that is the loop's work, not the engine's."""
+    service = _service(world, c)
+    if service.restart.condition is RestartCondition.ON_FAILURE and world.spans(service):
+        most, tried = service.restart.max_attempts, world.cluster.restarts.get(c.id, 0)
+        return not c.has_succeeded and (not most or tried < most)
+    return comes_back(service)
 
 
 def comes_back(service: ServiceSpec) -> bool:
@@ -201,6 +210,7 @@ RULES: tuple[Rule, ...] = (
     ),
     (Verdict.KEEP, "it runs", lambda w, c: c.is_running),
     (Verdict.START, "it has not been started", lambda w, c: c.state is ContainerState.CREATED),
+    (Verdict.START, "it could not be attached to its network", lambda w, c: c.has_ended and ATTACHING in c.error),
     (Verdict.START, lambda w, c: f"it {ended(c)}", _comes_back),
     (Verdict.DONE, "it ran to its end", lambda w, c: c.has_succeeded),
     (Verdict.FAILED, lambda w, c: ended(c), lambda w, c: True),

@@ -50,6 +50,7 @@ class Making:
                 replaces=old.container.id if old else "",
                 inherits=self._inherited(old.container) if old and old.container.node == node else (),
                 lenders=self._lenders(node),
+                spans=self._world.spans(self._service),
                 cause=old.reason if old else "nothing holds the slot",
             )
         )

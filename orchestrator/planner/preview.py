@@ -14,6 +14,7 @@ from orchestrator.model.plan import (
     ConnectNetwork,
     CreateContainer,
     MoveVolume,
+    PinNetwork,
     Preview,
     RemoveContainer,
     RemoveCopy,
@@ -91,14 +92,24 @@ class _Predecessors:
         elif isinstance(operation, CreateContainer):
             service = self._world.stack.services[operation.service]
             yield f"{operation.node}/image/{service.image}"
-            yield from (f"{operation.node}/network/{name}" for name in self._world.network_names(service))
+            names = self._world.network_names(service)
+            yield from (f"{node}/network/{name}" for name in names for node in (operation.node, self._maker(name)))
             yield from (f"{operation.node}/volume/{name}" for name in self._world.mounted(service, operation.slot))
             yield from (f"start {slot_name(name, n)}" for name in operation.lenders for n in self._world.slots[name])
         elif isinstance(operation, ConnectNetwork):
             yield f"{operation.node}/network/{operation.network}"
+        elif isinstance(operation, PinNetwork):
+            yield f"{self._maker(operation.name)}/network/{operation.name}"
         elif isinstance(operation, StartContainer):
+            service = self._world.stack.services[operation.service]
+            yield from (f"{operation.node}/pin/{name}" for name in self._world.network_names(service))
             for dependency in self._world.graph.dependencies[operation.service]:
                 yield from (f"start {slot_name(dependency, n)}" for n in self._world.slots[dependency])
+
+    def _maker(self, network: str) -> NodeName:
+        """Where a network that spans hosts was made."""
+        found = self._world.overlays.get(network)
+        return found.node if found else NodeName("")
 
 
 def _brings(operation: AnyOperation) -> Iterator[str]:

@@ -7,6 +7,7 @@ There is no rollout object: each pass sees how far every slot is and takes its n
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from orchestrator.model.cluster import Container, ContainerState
 from orchestrator.model.names import ServiceName, slot_name
@@ -20,9 +21,10 @@ from orchestrator.model.plan import (
     Verdict,
 )
 from orchestrator.model.spec import MountType, Order, ServiceSpec
-from orchestrator.planner.classify import Judgement
+from orchestrator.planner.classify import Judgement, ended
 from orchestrator.planner.conditions import may_start
 from orchestrator.planner.draft import Draft, on
+from orchestrator.planner.fabric import SUBJECT, Fabric
 from orchestrator.planner.groups import namespaces
 from orchestrator.planner.making import Making
 from orchestrator.planner.placement import PORTS, Placement
@@ -34,6 +36,7 @@ from orchestrator.planner.world import World
 LEAVING = frozenset({Verdict.REPLACE, Verdict.SURPLUS, Verdict.REMOVE, Verdict.REST, Verdict.LOST})
 """Verdicts of a container that will let go of its ports by itself."""
 
+PAUSE_FIRST_S, PAUSE_MOST_S = 0.1, 60.0
 CRASHES = 3
 """From so many restarts by the engine on, a container that is between two of them counts as failed."""
 
@@ -46,6 +49,7 @@ class Rollout:
         self._service = service
         self._making = Making(world, slots, placement, draft, service)
         self._states = slots.wanted[service.name]
+        self._is_cut_off = world.spans(service) and Fabric(world).lead is None
         self._may_start = may_start(world, slots, draft, service.name)
 
     def step(self) -> None:
@@ -99,11 +103,31 @@ class Rollout:
             self._hold_back(state)
         elif name := self._sleeping_lender(c):
             self._making.block_for_lender(state, name, "does not run", is_vain=True)
+        elif self._is_cut_off:
+            self._wait(state, "can't be attached to its networks now", causes=(SUBJECT,))
+        elif holder.verdict is Verdict.START and (due_at := self._due_at(c)) > self._world.now:
+            self._pause(state, holder, due_at)
         elif clash := self._in_the_way(state, c):
             self._clear(state, clash)
         else:
             self._draft.add(on(StartContainer, c, holder.reason))
             self._wait(state, "is being started")
+
+    def _due_at(self, c: Container) -> datetime:
+        """When the loop starts it again, in the engine's place: the pause doubles. Source: moby, restart manager."""
+        tried = self._world.cluster.restarts.get(c.id, 0)
+        if not (c.has_ended and c.finished_at and tried and self._world.spans(self._service)):
+            return self._world.now
+        return c.finished_at + timedelta(seconds=min(PAUSE_FIRST_S * 2.0 ** min(tried, 20), PAUSE_MOST_S))
+
+    def _pause(self, state: SlotState, holder: Judgement, due_at: datetime) -> None:
+        self._draft.wake(due_at)
+        tried = self._world.cluster.restarts[holder.container.id]
+        reason = f"{ended(holder.container)}, restarted {tried} times, again in a moment"
+        if tried >= CRASHES:
+            self._fail(state, holder, f"keeps crashing: {reason}")
+        else:
+            self._wait(state, reason)
 
     def _hold_back(self, state: SlotState, prefix: str = "") -> None:
         """It waits for others; if they are as they should be and it waits in vain, the failure is its own."""

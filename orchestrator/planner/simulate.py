@@ -18,10 +18,13 @@ from orchestrator.model.cluster import (
     HeldPort,
     HeldVolume,
     Image,
+    Member,
     Network,
+    Node,
+    Swarm,
     Volume,
 )
-from orchestrator.model.names import ContainerId, SlotNumber
+from orchestrator.model.names import ContainerId, NodeName, SlotNumber
 from orchestrator.model.plan import (
     AnyOperation,
     BuildImage,
@@ -30,20 +33,28 @@ from orchestrator.model.plan import (
     CreateContainer,
     CreateNetwork,
     CreateVolume,
+    InitFabric,
+    JoinFabric,
+    LeaveFabric,
     MoveVolume,
     Operation,
+    PinNetwork,
+    PromoteMember,
     PullImage,
     RemoveContainer,
     RemoveCopy,
+    RemoveMember,
     RemoveNetwork,
     RemoveVolume,
     RenameContainer,
     StartContainer,
     StopContainer,
+    UnpinNetwork,
 )
 from orchestrator.model.spec import Intent, Mount, MountType
 from orchestrator.planner.classify import comes_back
 from orchestrator.planner.ports import wanted_ports
+from orchestrator.planner.spanning import OVERLAY
 from orchestrator.planner.world import World
 
 KILLED_BY_TERM = 143
@@ -101,14 +112,81 @@ def _(operation: CreateNetwork, world: World) -> ClusterState:
         stack=world.stack.name,
         key=operation.key,
         config=config,
+        driver=OVERLAY if operation.spans else "",
+        subnets=(operation.subnet,) if operation.subnet else (),
     )
     return replace(world.cluster, networks=(*world.cluster.networks, network))
 
 
 @_apply.register
+def _(operation: PinNetwork, world: World) -> ClusterState:
+    cluster, name = world.cluster, operation.name
+    pinned = replace(world.overlays[name], node=operation.node, pin=f"pin-{operation.node}")
+    others = tuple(n for n in cluster.networks if (n.node, n.name) != (operation.node, name))
+    proved = cluster.fabric.proved | {f"{operation.node}/{pinned.id}"}
+    return replace(cluster, networks=(*others, pinned), fabric=replace(cluster.fabric, proved=proved))
+
+
+@_apply.register
+def _(operation: UnpinNetwork, world: World) -> ClusterState:
+    """A node that does not manage the network forgets it."""
+    cluster, key = world.cluster, (operation.node, operation.name)
+    here = world.networks[key]
+    kept = (replace(here, pin=""),) if world.manages(operation.node) else ()
+    others = tuple(n for n in cluster.networks if (n.node, n.name) != key)
+    return replace(cluster, networks=(*others, *kept))
+
+
+@_apply.register
+def _(operation: InitFabric, world: World) -> ClusterState:
+    cluster = replace(world.cluster, fabric=replace(world.cluster.fabric, cluster_id="new", members=()))
+    return _joined(cluster, operation.node, as_manager=True)
+
+
+@_apply.register
+def _(operation: JoinFabric, world: World) -> ClusterState:
+    return _joined(world.cluster, operation.node, as_manager=operation.as_manager)
+
+
+@_apply.register
+def _(operation: PromoteMember, world: World) -> ClusterState:
+    return _joined(world.cluster, operation.member, as_manager=operation.as_manager)
+
+
+@_apply.register
+def _(operation: RemoveMember, world: World) -> ClusterState:
+    fabric = world.cluster.fabric
+    kept = tuple(m for m in fabric.members or () if m.id != operation.id)
+    return replace(world.cluster, fabric=replace(fabric, members=kept))
+
+
+@_apply.register
+def _(operation: LeaveFabric, world: World) -> ClusterState:
+    return _with_swarm(world.cluster, operation.node, Swarm())
+
+
+def _joined(cluster: ClusterState, node: NodeName, *, as_manager: bool) -> ClusterState:
+    member, fabric = f"member-{node}", cluster.fabric
+    others = tuple(m for m in fabric.members or () if m.id != member)
+    members = (*others, Member(id=member, hostname=node, is_manager=as_manager))
+    cluster = replace(cluster, fabric=replace(fabric, members=members, expected={**fabric.expected, node: member}))
+    return _with_swarm(cluster, node, Swarm(state="active", member=member, is_manager=as_manager, cluster_id="new"))
+
+
+def _with_swarm(cluster: ClusterState, name: NodeName, swarm: Swarm) -> ClusterState:
+    def changed(node: Node) -> Node:
+        return replace(node, facts=replace(node.facts, swarm=swarm)) if node.name == name and node.facts else node
+
+    return replace(cluster, nodes=tuple(changed(node) for node in cluster.nodes))
+
+
+@_apply.register
 def _(operation: RemoveNetwork, world: World) -> ClusterState:
-    gone = (operation.node, operation.name)
-    return replace(world.cluster, networks=tuple(n for n in world.cluster.networks if (n.node, n.name) != gone))
+    """One that spans hosts goes everywhere."""
+    network = world.networks[operation.node, operation.name]
+    gone = {n.node for n in world.networks.values() if n.name == network.name and network.driver == OVERLAY}
+    kept = (n for n in world.cluster.networks if n.name != operation.name or n.node not in {*gone, operation.node})
+    return replace(world.cluster, networks=tuple(kept))
 
 
 @_apply.register

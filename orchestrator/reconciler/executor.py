@@ -35,15 +35,22 @@ from orchestrator.model.plan import (
     CreateContainer,
     CreateNetwork,
     CreateVolume,
+    InitFabric,
+    JoinFabric,
+    LeaveFabric,
     MoveVolume,
+    PinNetwork,
+    PromoteMember,
     PullImage,
     RemoveContainer,
     RemoveCopy,
+    RemoveMember,
     RemoveNetwork,
     RemoveVolume,
     RenameContainer,
     StartContainer,
     StopContainer,
+    UnpinNetwork,
 )
 from orchestrator.model.spec import FileGrant, FileSpec, Intent, ServiceSpec
 from orchestrator.reconciler.clock import monotonic_s
@@ -56,16 +63,20 @@ from orchestrator.reconciler.events import (
     OperationProgressed,
     OperationStarted,
 )
+from orchestrator.reconciler.fabric import Weaver
 from orchestrator.reconciler.hooks import run_hooks
 from orchestrator.reconciler.moving import Mover
 from orchestrator.reconciler.observe import Observer
-from orchestrator.reconciler.requests import container_request, network_join, network_labels, volume_labels
+from orchestrator.reconciler.requests import across, container_request, network_join, network_labels, volume_labels
+from orchestrator.reconciler.tasks import together
 
 Contents = Callable[[Digest], Awaitable[bytes]]
 """Gives the content of a secret or config."""
 
 Homes = Callable[[str, NodeName | None], Awaitable[None]]
 """Remembers where a volume's data is; None: the volume is gone."""
+
+AnyFabricOperation = InitFabric | JoinFabric | PromoteMember | RemoveMember | LeaveFabric
 
 AT_ONCE: Mapping[type, int] = {StopContainer: 64, PullImage: 3, BuildImage: 1, CopyImage: 2, MoveVolume: 1}
 """Operations of a kind under way at a time, per node; a stop mostly waits for the container."""
@@ -160,12 +171,30 @@ class Executor:
 
     async def _create_network(self, intent: Intent, op: CreateNetwork) -> None:
         network = intent.stack.networks[op.key]
-        await self._engine(op.node).create_network(network, network_labels(intent.stack, network))
+        labels = network_labels(intent.stack, network)
+        if not op.spans:
+            await self._engine(op.node).create_network(network, labels)
+        elif weaver := self._observer.weaver:
+            if op.subnet:
+                await weaver.refuse_overlap(op)
+            await self._engine(op.node).create_network(across(network, op.subnet), labels)
         await self._observer.refresh_networks(op.node)
+
+    async def _weave(self, _: Intent, op: AnyFabricOperation) -> None:
+        if weaver := self._observer.weaver:
+            await WEAVING[type(op)](weaver, op)
+
+    async def _pin(self, _: Intent, op: PinNetwork) -> None:
+        if weaver := self._observer.weaver:
+            await weaver.pin(op, self._observer.refresh_networks)
+
+    async def _unpin(self, _: Intent, op: UnpinNetwork) -> None:
+        if weaver := self._observer.weaver:
+            await weaver.unpin(op, self._observer.refresh_networks)
 
     async def _remove_network(self, _: Intent, op: RemoveNetwork) -> None:
         await self._engine(op.node).remove_network(op.name)
-        await self._observer.refresh_networks(op.node)
+        await together(*(self._observer.refresh_networks(node) for node in self._observer.with_network(op.name)))
 
     async def _create_volume(self, intent: Intent, op: CreateVolume) -> None:
         volume = intent.stack.volumes[op.key]
@@ -237,6 +266,7 @@ class Executor:
 
     async def _started(self, engine: Engine, service: ServiceSpec, op: StartContainer) -> None:
         """Those who wait for it see it running when its hooks are done."""
+        self._observer.starts_again(op.container)
         await engine.start(op.container)
         await run_hooks(engine, op.container, op.subject, "post_start", service.post_start)
 
@@ -326,12 +356,27 @@ async def _credentials() -> UploadedFile:
     return UploadedFile(path=f"{SOCKET_CONFIG}/config.json", content=content)
 
 
+WEAVING: Mapping[type, Callable[[Weaver, Any], Awaitable[None]]] = {
+    InitFabric: Weaver.init,
+    JoinFabric: Weaver.join,
+    PromoteMember: Weaver.promote,
+    RemoveMember: Weaver.remove_member,
+    LeaveFabric: Weaver.leave,
+}
+
 HANDLERS: Mapping[type, Callable[[Executor, Intent, Any], Awaitable[None]]] = {
     PullImage: Executor._pull,
     BuildImage: Executor._build,
     CopyImage: Executor._copy,
     CreateNetwork: Executor._create_network,
     RemoveNetwork: Executor._remove_network,
+    PinNetwork: Executor._pin,
+    UnpinNetwork: Executor._unpin,
+    InitFabric: Executor._weave,
+    JoinFabric: Executor._weave,
+    PromoteMember: Executor._weave,
+    RemoveMember: Executor._weave,
+    LeaveFabric: Executor._weave,
     CreateVolume: Executor._create_volume,
     RemoveVolume: Executor._remove_volume,
     MoveVolume: Executor._move_volume,

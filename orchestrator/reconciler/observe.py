@@ -17,6 +17,7 @@ from orchestrator.errors import EngineError, NotFound
 from orchestrator.model.cluster import (
     ClusterState,
     Container,
+    Fabric,
     Failure,
     Health,
     HeldPort,
@@ -31,8 +32,10 @@ from orchestrator.model.names import ContainerId, NodeName, StackName
 from orchestrator.model.spec import Incarnation, StackSpec
 from orchestrator.planner.classify import incarnation
 from orchestrator.reconciler.clock import Clock, monotonic_s
+from orchestrator.reconciler.fabric import Weaver
 from orchestrator.reconciler.newest import Newest
 from orchestrator.reconciler.tasks import Tasks, together
+from orchestrator.store import FabricRecord
 
 PING_EVERY_S = 2.0
 PING_TIMEOUT_S = 3.0
@@ -40,6 +43,9 @@ PAUSE_S = 0.05
 """Before a node is looked at because of a doubt: what breaks often must not keep us busy."""
 DOWN_AFTER = timedelta(seconds=15)
 """Source: DESIGN section 5, node loss; Swarm's heartbeat of 5 s, three of them missed."""
+
+STEADY_AFTER = timedelta(seconds=10)
+"""Source: moby, restart manager."""
 
 CONTAINER_EVENTS = frozenset(EventKind) - {EventKind.OTHER, EventKind.KILL}
 
@@ -54,15 +60,18 @@ class Observer:
         engines: Mapping[NodeName, Engine],
         homes: Mapping[str, NodeName],
         clock: Clock,
+        record: FabricRecord | None = None,
     ) -> None:
         self.stack, self.engines, self._clock = stack, engines, clock
         self.changed: Callable[[], None] = lambda: None
         self.nodes = dict(nodes)
+        self.weaver = Weaver(engines, self.nodes, record) if record else None
         self.homes = dict(homes)
         self.moves: Mapping[str, Move] = {}
         self.failures: dict[str, Failure] = {}
         self.first_trouble: EngineError | None = None
         self.fresh_images: set[str] = set()
+        self.restarts: dict[str, int] = {}
         self.busy: set[str] = set()
         """Ids of containers that an operation of ours works on: its own result tells more than their events."""
         self._containers: dict[ContainerId, Container] = {}
@@ -77,6 +86,8 @@ class Observer:
         self._missed: set[NodeName] = set()
         """Nodes of which an answer or a stream of events was lost: only a listing tells what is there."""
         self._doubts = {node: asyncio.Event() for node in nodes}
+        if self.weaver:
+            self.weaver.networks = lambda: tuple(n for listed in self._networks.values() for n in listed)
 
     @property
     def stack_name(self) -> StackName:
@@ -95,6 +106,8 @@ class Observer:
             failures=self.failures,
             fresh_images=frozenset(self.fresh_images),
             held_ports=self._held_ports,
+            restarts=self.restarts,
+            fabric=self.weaver.fabric if self.weaver else Fabric(),
         )
 
     def _with_check(self, c: Container) -> Container:
@@ -114,6 +127,13 @@ class Observer:
     async def start(self) -> None:
         """Subscribes to every node and lists it once; nodes that can't be asked are down from then on."""
         await together(*(self._open(node) for node in self.nodes))
+        await self._look_at_fabric()
+
+    async def _look_at_fabric(self) -> None:
+        """One node alone that is in no swarm has none."""
+        in_swarm = any(node.facts and node.facts.swarm.member for node in self.nodes.values())
+        if self.weaver and (in_swarm or len(self.nodes) > 1):
+            await self.weaver.look()
 
     async def _open(self, node: NodeName) -> None:
         try:
@@ -239,6 +259,11 @@ class Observer:
         if self._newest.is_news(("networks", node), asked):
             self._networks[node] = networks
 
+    def with_network(self, name: str) -> list[NodeName]:
+        """Nodes that answer and list a network of that name."""
+        found = (node for node, listed in self._networks.items() if any(n.name == name for n in listed))
+        return [node for node in found if self.nodes[node].status is NodeStatus.READY]
+
     async def refresh_volumes(self, node: NodeName) -> None:
         asked, volumes = self._newest.ask(), await self.engines[node].volumes()
         if self._newest.is_news(("volumes", node), asked):
@@ -253,6 +278,14 @@ class Observer:
             self._images.pop((node, ref), None)
         else:
             self._images[node, ref] = image
+
+    def starts_again(self, id: ContainerId) -> None:
+        """The loop is about to start it; a row of restarts is over when it has run for a while."""
+        c = self._containers.get(id)
+        if c is None or not c.has_ended:
+            return
+        lasted = c.finished_at - c.started_at if c.finished_at and c.started_at else timedelta(0)
+        self.restarts[id] = 1 if lasted >= STEADY_AFTER else self.restarts.get(id, 0) + 1
 
     def forget(self, id: ContainerId) -> None:
         """It is gone: an answer that is still under way tells of the past."""
@@ -310,6 +343,7 @@ class Observer:
     async def _returned(self, node: NodeName) -> None:
         await self._catch_up(node)
         self.nodes[node] = replace(self.nodes[node], status=NodeStatus.READY, silent_since=None, trouble="")
+        await self._look_at_fabric()
         self.changed()
 
     def _silent(self, node: NodeName, error: EngineError, *, at_once: bool = False) -> None:
@@ -321,6 +355,7 @@ class Observer:
         trouble = error.why or error.what
         self.nodes[node] = replace(known, status=status, silent_since=since, trouble=trouble)
         if status is not known.status:
+            self._tasks.start(self._look_at_fabric())
             self.changed()
 
     def moment(self) -> datetime:

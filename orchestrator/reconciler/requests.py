@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from orchestrator.engine.protocol import ContainerRequest, NetworkJoin
 from orchestrator.model.names import (
     COMPOSE_NETWORK,
@@ -16,8 +18,19 @@ from orchestrator.model.names import (
     resource_labels,
 )
 from orchestrator.model.plan import CreateContainer
-from orchestrator.model.spec import Attachment, Intent, NetworkSpec, ServiceSpec, StackSpec, VolumesFrom, VolumeSpec
+from orchestrator.model.spec import (
+    Attachment,
+    Intent,
+    IpamPool,
+    NetworkSpec,
+    RestartPolicy,
+    ServiceSpec,
+    StackSpec,
+    VolumesFrom,
+    VolumeSpec,
+)
 from orchestrator.planner import network_hash, volume_hash
+from orchestrator.planner.spanning import OVERLAY
 
 SERVICE_PREFIX = "service:"
 Lenders = Mapping[ServiceName, ContainerId]
@@ -31,6 +44,8 @@ def container_request(intent: Intent, operation: CreateContainer) -> ContainerRe
         labels[REPLACES] = operation.replaces
     lenders = operation.lenders
     networks = _joins(stack, service, operation.slot)
+    if operation.spans:
+        service = replace(service, restart=RestartPolicy())
     return ContainerRequest(
         name=operation.name,
         service=service,
@@ -78,6 +93,12 @@ def _resolved(mode: str, lenders: Lenders) -> str:
 def _lender(lender: VolumesFrom, lenders: Lenders) -> str:
     name = lender.container or lenders[ServiceName(lender.service)]
     return f"{name}:ro" if lender.read_only else name
+
+
+def across(network: NetworkSpec, subnet: str) -> NetworkSpec:
+    """The network as an overlay that plain containers may join; `subnet` empty: the file gives it one."""
+    pools = (IpamPool(subnet=subnet),) if subnet else network.ipam
+    return replace(network, driver=OVERLAY, attachable=True, ipam=pools)
 
 
 def network_labels(stack: StackSpec, network: NetworkSpec) -> dict[str, str]:

@@ -19,10 +19,11 @@ from orchestrator.model.names import ContainerId, NodeName, ServiceName, SlotNum
 from orchestrator.model.plan import Preview
 from orchestrator.model.spec import Intent, StackSpec
 from orchestrator.reconciler.clock import Clock
+from orchestrator.service.fabric import FabricVerbs
 from orchestrator.service.hosts import Hosts
 from orchestrator.service.request import UpRequest
 from orchestrator.service.summaries import StackSummary, summaries
-from orchestrator.store import Put, Stacks, Store, Stored, Vault, hold, sweep
+from orchestrator.store import FabricRecord, Put, Stacks, Store, Stored, Vault, hold, sweep
 
 if TYPE_CHECKING:
     from orchestrator.reconciler.events import Emit
@@ -42,6 +43,8 @@ class Control:
         self._stacks = Stacks(store)
         self._watched: dict[StackName, Observer] = {}
         self._looking = asyncio.Lock()
+        self.fabric = FabricVerbs(store, hosts)
+        """Networks across hosts."""
 
     @property
     def files(self) -> Files:
@@ -91,7 +94,7 @@ class Control:
         before = await self._stacks.get(request.stack.name)
         observer = await self._look(request.stack)
         request = (await self.files.resolved(request)).request
-        intent = intents.after_up(before.intent if before else None, request, observer.state().containers)
+        intent = intents.after_up(before.intent if before else None, request, observer.state())
         await observer.turn_to(intent.stack)
         homes = await self._stacks.homes()
         observer.begin({volume: node for volume, node in homes.items() if volume not in request.new_volumes})
@@ -106,7 +109,8 @@ class Control:
                 await observer.turn_to(stack)
             else:
                 homes = await self._stacks.homes()
-                observer = Observer(stack, self._hosts.nodes, self._hosts.engines, homes, self._clock)
+                record = FabricRecord(self._store)
+                observer = Observer(stack, self._hosts.nodes, self._hosts.engines, homes, self._clock, record)
                 self._watched[stack.name] = observer
                 await observer.start()
         observer.check()
@@ -124,10 +128,10 @@ class Control:
         from orchestrator.service import intents
 
         before = await self._stacks.get(request.stack.name)
-        was, containers = before.intent if before else None, await self._seen(request.stack)
+        was, observer = before.intent if before else None, await self._look(request.stack)
         while True:
             resolved = await self.files.resolved(request)
-            intent = intents.after_up(was, resolved.request, containers)
+            intent = intents.after_up(was, resolved.request, observer.state())
             try:
                 put = await self._put(intent, before, await self.files.changes(resolved, was))
                 break
@@ -352,7 +356,9 @@ class Control:
 
     async def remove_node(self, name: NodeName, *, force: bool = False) -> None:
         """Refused while containers or homes of volumes are on it, unless `force`."""
-        await self._hosts.remove(name, self._stacks, force=force)
+        await self._hosts.refuse_removal(name, self._stacks, force=force)
+        await self.fabric.leave(name)
+        await self._hosts.remove(name)
 
     async def close(self) -> None:
         try:

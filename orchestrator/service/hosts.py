@@ -98,15 +98,17 @@ class Hosts:
     async def _known(self) -> frozenset[NodeName]:
         return frozenset(node.name for node in await self._writable().list())
 
-    async def remove(self, name: NodeName, stacks: Stacks, *, force: bool) -> None:
-        """Refused while something of ours is there, unless `force`."""
-        registry = self._writable()
+    async def refuse_removal(self, name: NodeName, stacks: Stacks, *, force: bool) -> None:
+        """raises NoSuchThing; Conflict: something of ours is there, and no `force`"""
         if name not in await self._known():
             there = ", ".join(sorted(await self._known())) or "none"
             raise NoSuchThing(f'there is no node "{name}"', fix=f"one of: {there}")
         if not force:
             await self._refuse_in_use(name, stacks)
-        await registry.remove(name)
+
+    async def remove(self, name: NodeName) -> None:
+        """Takes it out of the registry; raises NoSuchThing"""
+        await self._writable().remove(name)
 
     async def _refuse_in_use(self, name: NodeName, stacks: Stacks) -> None:
         volumes = sorted(volume for volume, node in (await stacks.homes()).items() if node == name)

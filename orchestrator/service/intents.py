@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from orchestrator.errors import NoSuchThing, UsageError
 from orchestrator.graph import ServiceGraph
-from orchestrator.model.cluster import Container
+from orchestrator.model.cluster import ClusterState, Container
 from orchestrator.model.names import ServiceName, StackName
 from orchestrator.model.spec import Condition, Incarnation, Intent, Mode, PullPolicy, ServiceSpec, StackSpec
 from orchestrator.planner.classify import incarnation
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from orchestrator.service.request import UpRequest
 
 
-def after_up(before: Intent | None, request: UpRequest, containers: Iterable[Container]) -> Intent:
+def after_up(before: Intent | None, request: UpRequest, cluster: ClusterState) -> Intent:
     """The file's stack, or of it the named services; their ended containers run again."""
     chosen = _chosen(request)
     stack = _merged(before, request, chosen)
     kept = before if before is not None and not before.removed else Intent(stack=stack)
-    ours = [c for c in containers if c.service in chosen]
+    ours = [c for c in cluster.containers if c.service in chosen]
     return Intent(
         stack=stack,
         revision=before.revision if before else 0,
@@ -35,7 +35,15 @@ def after_up(before: Intent | None, request: UpRequest, containers: Iterable[Con
         again=frozenset(incarnation(c) for c in ours if c.has_ended and not _is_finished_job(stack, c)),
         recreate=frozenset(c.id for c in ours) if request.force_recreate else frozenset(),
         remove_orphans=request.remove_orphans,
+        spanning=request.span or _spans(stack.name, cluster),
     )
+
+
+def _spans(stack: StackName, cluster: ClusterState) -> bool:
+    """On several nodes; but networks that end at one host stay so while the stack has containers on them."""
+    used = {(c.node, name) for c in cluster.containers if c.stack == stack for name in c.networks}
+    kinds = {n.driver for n in cluster.networks if n.stack == stack and (n.node, n.name) in used}
+    return "overlay" in kinds or (len(cluster.nodes) > 1 and not kinds)
 
 
 def _chosen(request: UpRequest) -> frozenset[ServiceName]:
@@ -152,6 +160,7 @@ def after_down(
         removed=True,
         remove_volumes=volumes,
         remove_orphans=remove_orphans,
+        spanning=before.spanning,
         stop_timeout_s=timeout_s,
     )
 
@@ -165,7 +174,7 @@ def after_rest(before: Intent, doomed: Iterable[Container], containers: Iterable
 
 def quiet(intent: Intent) -> Intent:
     """What earlier commands asked for once is not asked again."""
-    return Intent(stack=intent.stack, revision=intent.revision, stopped=intent.stopped)
+    return Intent(stack=intent.stack, revision=intent.revision, stopped=intent.stopped, spanning=intent.spanning)
 
 
 def _named(stack: StackSpec, services: Sequence[ServiceName]) -> frozenset[ServiceName]:

@@ -23,5 +23,7 @@ class UpRequest(msgspec.Struct, frozen=True, kw_only=True):
     build: bool = False
     new_volumes: tuple[str, ...] = ()
     """Engine names of volumes whose data is given up: they may be made anew where they are missing."""
+    span: bool = False
+    """Its networks span hosts from now on, also those that a running stack has on one host."""
     pull: str = ""
     """Overrides every service's pull_policy: always | missing | never."""

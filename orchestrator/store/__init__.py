@@ -4,6 +4,7 @@
 and `sweep` speak the model's words on top of any of them.
 """
 
+from orchestrator.store.fabric import FabricRecord
 from orchestrator.store.lease import Owner, StackLock, hold, holder
 from orchestrator.store.memory import MemoryStore
 from orchestrator.store.named import NamedFile, NamedFiles, StoredFile
@@ -18,6 +19,7 @@ __all__ = [
     "Change",
     "Delete",
     "Entry",
+    "FabricRecord",
     "MemoryStore",
     "NamedFile",
     "NamedFiles",

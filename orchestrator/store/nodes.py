@@ -23,6 +23,7 @@ class _Listed(msgspec.Struct, frozen=True, kw_only=True):
 
     name: NodeName
     endpoint: str
+    address: str = ""
     labels: Mapping[str, str] = {}
 
 
@@ -106,14 +107,20 @@ def _unknown_ones(listed: Iterable[_Listed], known: Iterable[Node]) -> list[Node
     new = []
     for one in listed:
         if one.name not in names and one.endpoint not in endpoints:
-            new.append(Node(name=one.name, endpoint=one.endpoint, labels=one.labels))
+            new.append(Node(name=one.name, endpoint=one.endpoint, address=one.address, labels=one.labels))
             names.add(one.name)
             endpoints.add(one.endpoint)
     return new
 
 
 def _put(node: Node) -> Put:
-    lasting = Node(name=node.name, endpoint=node.endpoint, availability=node.availability, labels=node.labels)
+    lasting = Node(
+        name=node.name,
+        endpoint=node.endpoint,
+        address=node.address,
+        availability=node.availability,
+        labels=node.labels,
+    )
     return Put(key=_NODES + node.name, value=msgspec.json.encode(lasting, order="deterministic"))
 
 

@@ -50,10 +50,10 @@ def test_a_lab_grows_and_up_again_changes_nothing(scratch: Lab) -> None:
     after = daemons(scratch)
     assert scratch.up(2, tls=True).started == ()
     assert daemons(scratch) == after
-    home = Path(scratch.env()["ORCH_HOME"])
+    home, prefix = Path(scratch.env()["ORCH_HOME"]), scratch.status()[0].address.rpartition(".")[0]
     assert json.loads((home / "nodes.json").read_text()) == [
-        {"name": "n1", "endpoint": f"unix://{scratch.root}/n1/docker.sock"},
-        {"name": "n2", "endpoint": f"unix://{scratch.root}/n2/docker.sock"},
+        {"name": node, "endpoint": f"unix://{scratch.root}/{node}/docker.sock", "address": f"{prefix}.{number}"}
+        for number, node in enumerate(("n1", "n2"), start=1)
     ]
     for other in ({"tls": False}, {"engine": "26.1"}, {"subnet": "10.99.0.0/24"}, {"nodes": 1}):
         with pytest.raises(LabError, match="another lab is in") as raised:

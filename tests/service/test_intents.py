@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import NoSuchThing, UsageError
-from orchestrator.model.cluster import Container, ContainerState
+from orchestrator.model.cluster import ClusterState, Container, ContainerState
 from orchestrator.model.names import ContainerId, NodeName, ServiceName, SlotNumber, StackName
 from orchestrator.model.spec import Incarnation, Intent, PullPolicy, StackSpec
 from orchestrator.service import intents
@@ -52,7 +52,7 @@ def runs(*services: ServiceName) -> frozenset[Incarnation]:
 
 
 def up(before: Intent | None = None, containers: tuple[Container, ...] = (), **request: Any) -> Intent:
-    return intents.after_up(before, UpRequest(**{"stack": shop(), **request}), containers)
+    return intents.after_up(before, UpRequest(**{"stack": shop(), **request}), ClusterState(containers=containers))
 
 
 def declared(**fields: Any) -> Intent:

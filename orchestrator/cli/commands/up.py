@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @click.option("--force-recreate", is_flag=True, help="replace containers whose configuration is unchanged, too")
 @click.option("--no-deps", is_flag=True, help="leave out what the named services depend on")
 @click.option("--remove-orphans", is_flag=True, help="remove containers of services that the files no longer have")
+@click.option("--span", is_flag=True, help="networks span hosts, also of a stack that runs on one: it is made anew")
 @click.option("--build", is_flag=True, help="build images again before anything starts")
 @click.option(
     "--new-volume",
@@ -51,6 +52,7 @@ def command(
     force_recreate: bool,
     no_deps: bool,
     remove_orphans: bool,
+    span: bool,
     build: bool,
     new_volumes: tuple[str, ...],
     pull: str | None,
@@ -65,7 +67,7 @@ def command(
     request = asked(
         selection.load(project, services), services, scales,
         force_recreate=force_recreate, no_deps=no_deps, remove_orphans=remove_orphans, build=build,
-        new_volumes=new_volumes, pull=pull or "",
+        span=span, new_volumes=new_volumes, pull=pull or "",
     )  # fmt: skip
 
     async def work(control: Control) -> None:
