@@ -237,7 +237,7 @@ LABELS = st.sampled_from(["", "a", "b"])
 @st.composite
 def worlds(draw: st.DrawFn) -> tuple[Intent, ClusterState]:
     """Services that are tied to none, of all kinds of rules, on two to four nodes; some of their slots are there."""
-    services = {name: draw(_services(ServiceName(name))) for name in ("a", "b")}
+    services = {name: draw(_services(name)) for name in (ServiceName("a"), ServiceName("b"))}
     stack = StackSpec(name=stack_of({"services": {"a": LONE}}).name, services=services)
     words = {
         name: f"ready labels.zone={draw(LABELS)} cpus={draw(st.integers(1, 3))} memory_gib={draw(st.integers(1, 4))}"
