@@ -177,7 +177,7 @@ class Placement:
             silent = ", ".join(f"{n.name} {_plight(self._world, n.name)}" for n in self._world.nodes.values())
             return Unplaceable(reason=f"no node can be used: {silent or 'there is none'}")
         reasons = {node: refusal.reason for node, refusal in refusals.items()}
-        why = "; ".join(f"{_nodes(reasons, reason)}: {reason}" for reason in sorted(set(reasons.values())))
+        why = "; ".join(sorted(f"{_nodes(reasons, reason)}: {reason}" for reason in set(reasons.values())))
         fixes = {refusal.fix for refusal in refusals.values()}
         fix = ", or ".join(fix for fix in dict.fromkeys(fix for _, _, fix in FILTERS) if fix and fix in fixes)
         if pinned and len(self._world.usable_nodes) > 1:
