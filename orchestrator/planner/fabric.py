@@ -26,6 +26,8 @@ from orchestrator.planner.world import World
 SUBJECT = "the networks across hosts"
 REPAIR = 'bring it back, or "orch cluster repair" if it is gone for good'
 MANAGERS = 3
+TRIES = 3
+"""After so many a node that can't join is left out, until the next command."""
 ACTIVE = "active"
 
 
@@ -48,7 +50,8 @@ class Fabric:
         if swarm.state == ACTIVE and not self._was_ours(host.name, swarm):
             return "it is part of another swarm"
         failure = self._world.cluster.failures.get(f"{node}/fabric")
-        return f"{failure.what}: {failure.why}" if failure and not failure.temporary else ""
+        is_lasting = failure and (not failure.temporary or failure.count >= TRIES)
+        return f"{failure.what}: {failure.why}" if failure and is_lasting else ""
 
     def holds(self, node: NodeName) -> bool:
         """The node is a member, as far as is known."""

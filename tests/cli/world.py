@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from orchestrator.cli import entry
-from orchestrator.engine import MemoryEngine
+from orchestrator.engine import MemoryCluster, MemoryEngine
 from orchestrator.model.cluster import Node
 from orchestrator.model.names import NodeName
 from orchestrator.reconciler.clock import utc_now
@@ -52,10 +52,11 @@ class World:
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.folder, self._capsys = folder, capsys
         self.engines: dict[NodeName, MemoryEngine] = {}
+        self.wires = MemoryCluster()
         self.add_host(LOCAL)
 
     def add_host(self, name: str) -> MemoryEngine:
-        engine = self.engines[NodeName(name)] = MemoryEngine(NodeName(name), utc_now)
+        engine = self.engines[NodeName(name)] = MemoryEngine(NodeName(name), utc_now, cluster=self.wires)
         engine.has("web:1", "web:2", "db:1", "job:1")
         return engine
 

@@ -361,6 +361,7 @@ BY_OTHERS = frozenset(
         *("name", "build", "pull_policy", "platform", "container_name", "depends_on", "networks", "network_mode"),
         *("secrets", "configs", "mode", "replicas", "update", "attach", "refresh_after_s", "post_start", "pre_stop"),
         *("links", "volumes_from"),  # as the request says
+        *("placement", "max_concurrent", "on_node_loss", "many_writers"),
     }
 )
 

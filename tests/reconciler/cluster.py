@@ -15,7 +15,7 @@ from typing import Any, cast
 import yaml
 from msgspec.structs import replace
 
-from orchestrator.engine import Behaviour, MemoryEngine
+from orchestrator.engine import Behaviour, MemoryCluster, MemoryEngine
 from orchestrator.engine.protocol import Engine
 from orchestrator.model.cluster import Container, Node
 from orchestrator.model.names import NodeName, ServiceName, StackName
@@ -38,7 +38,7 @@ SHOP = StackName("shop")
 IMAGES = ("web:1", "web:2", "db:1", "job:1")
 CALLS_THAT_LOOK = frozenset(
     ("ping", "facts", "containers", "container", "held_ports", "networks", "volumes", "image", "events", "logs")
-) | {"exec", "save"}
+) | {"exec", "save", "swarm", "swarm_labels", "members", "routes", "join_token", "reach"}
 
 
 class Shared:
@@ -90,7 +90,8 @@ class Cluster:
     """Some engines, one store. `control()` is a process of orch; several may work on the same world."""
 
     def __init__(self, *names: NodeName, store: Store | None = None) -> None:
-        self.engines = {name: MemoryEngine(name, utc_now, deadline_s=0.2) for name in names or (N1,)}
+        wires = MemoryCluster()
+        self.engines = {name: MemoryEngine(name, utc_now, deadline_s=0.2, cluster=wires) for name in names or (N1,)}
         for engine in self.engines.values():
             engine.has(*IMAGES)
         self.store = store or MemoryStore()

@@ -93,7 +93,10 @@ def test_every_key_that_is_not_refused_has_a_case() -> None:
     assert sorted(wanted - seen) == []
 
 
-OF_OTHERS = ("build.", "pre_start.", "develop.", "env_file.format", "post_start.", "models.", "provider.")
+OF_OTHERS = (
+    *("build.", "pre_start.", "develop.", "env_file.format", "post_start.", "models.", "provider."),
+    "deploy.placement.",
+)
 """They end in no container's body: their own tests are elsewhere."""
 
 
