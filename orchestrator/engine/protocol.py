@@ -188,9 +188,6 @@ class Swarming(Protocol):
 class Shelves(Protocol):
     """What lies on a host: contents of volumes, images with their sizes, room."""
 
-    async def volume(self, name: str, *, is_sized: bool = False) -> VolumeDetails:
-        """All that the engine says of it; raises NotFound. `is_sized`: its size and holders, too: it may take long"""
-
     def read_volume(self, name: str) -> AsyncIterator[bytes]:
         """Its content as an archive (tar), in pieces; raises NotFound"""
 
@@ -231,6 +228,9 @@ class Engine(Swarming, Protocol):
 
     async def networks(self) -> tuple[Network, ...]: ...
     async def volumes(self) -> tuple[Volume, ...]: ...
+
+    async def volume(self, name: str, *, is_sized: bool = False) -> VolumeDetails:
+        """All that the engine says of it; raises NotFound. `is_sized`: its size and holders, too: it may take long"""
 
     async def image(self, ref: str) -> Image | None:
         """None: not on this host."""

@@ -69,11 +69,11 @@ def _block_for_node(world: World, draft: Draft, name: str, move: Move, node: Nod
 
 
 def _holders(world: World, name: str, node: NodeName, *, at_rest: bool = False) -> list[Container]:
-    """Containers that hold the volume there; those that have done their work for good count only `at_rest`."""
+    """Containers that hold the volume there; those of jobs that are done count only `at_rest`."""
     held = (c for c in world.containers if c.node == node and any(v.name == name for v in c.volumes))
-    return [c for c in held if at_rest or not _is_done(world, c)]
+    return [c for c in held if at_rest or not (c.has_succeeded and _is_job(world, c))]
 
 
-def _is_done(world: World, c: Container) -> bool:
+def _is_job(world: World, c: Container) -> bool:
     service = world.stack.services.get(c.service)
-    return c.has_succeeded and (service is None or not comes_back(service))
+    return service is not None and world.is_job(c.service) and not comes_back(service)

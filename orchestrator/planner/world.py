@@ -198,6 +198,10 @@ class World:
             edge.dependency for edge in self.graph.edges if edge.how.condition == "service_completed_successfully"
         )
 
+    def is_job(self, service: ServiceName) -> bool:
+        """Its containers run to their end, and that is what they are for."""
+        return service in self.awaited or self.stack.services[service].mode.is_job
+
     @cached_property
     def slots(self) -> dict[ServiceName, tuple[SlotNumber, ...]]:
         """The slots that each service should have. A global service's are assigned to nodes by `global_nodes`."""

@@ -63,7 +63,7 @@ class Mover:
 
     async def _copy(self, name: str, move: Move, tell: Tell) -> None:
         source, target = self._engines[move.source], self._engines[move.target]
-        details = await shelves(source).volume(name)
+        details = await source.volume(name)
         await _clear(target, name)
         await target.create_volume(_like(details), details.labels)
         sent = await _sent(shelves(source), shelves(target), name, _Meter("copied", tell))

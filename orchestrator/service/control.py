@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.engine.protocol import Engine
 from orchestrator.errors import EngineError, NoSuchThing, RevisionConflict, StoreError
-from orchestrator.model.cluster import Container, Node
+from orchestrator.model.cluster import ClusterState, Container, Node
 from orchestrator.model.names import ContainerId, NodeName, ServiceName, SlotNumber, StackName, slot_name
 from orchestrator.model.plan import Preview
 from orchestrator.model.spec import Intent, StackSpec
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from orchestrator.service.converge import Outcome
     from orchestrator.service.files import Files
     from orchestrator.service.logs import TaggedLine
+    from orchestrator.service.volumes import Volumes
 
 # what only some verbs need is imported by these: `orch ps` is to take 200 ms
 
@@ -52,6 +53,25 @@ class Control:
         from orchestrator.service.files import Files
 
         return Files(self._store, self._vault, self._clock)
+
+    @property
+    def volumes(self) -> Volumes:
+        """Which there are, and that one goes."""
+        from orchestrator.service.volumes import Volumes
+
+        return Volumes(self._store, self._hosts, self._command)
+
+    async def move_volumes(self, names: Sequence[str], target: NodeName, emit: Emit) -> Outcome | None:
+        """See `Moves.move`."""
+        from orchestrator.service.moves import Moves
+
+        async def world(intent: Intent) -> ClusterState:
+            observer = await self._look(intent.stack)
+            observer.begin(await self._stacks.homes(), await self._stacks.moves())
+            return observer.state()
+
+        moves = Moves(self._store, self._hosts, self._clock, self._command, world, self.converge)
+        return await moves.move(names, target, emit)
 
     # -- what is wanted --------------------------------------------------------------------------------------------
 
@@ -97,7 +117,8 @@ class Control:
         intent = intents.after_up(before.intent if before else None, request, observer.state())
         await observer.turn_to(intent.stack)
         homes = await self._stacks.homes()
-        observer.begin({volume: node for volume, node in homes.items() if volume not in request.new_volumes})
+        kept = {volume: node for volume, node in homes.items() if volume not in request.new_volumes}
+        observer.begin(kept, await self._stacks.moves())
         return preview(intent, observer.state(), now=self._clock())
 
     async def _look(self, stack: StackSpec) -> Observer:

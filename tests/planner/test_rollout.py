@@ -12,7 +12,6 @@ from orchestrator.model.plan import CreateContainer, Phase, StartContainer, Stop
 from orchestrator.planner import Slots, World, plan, plan_slots, statuses
 from tests.planner.worlds import NOW, cluster_of, intent_of, stack_of
 
-
 WEB = ServiceName("web")
 
 
