@@ -31,6 +31,7 @@ ENTRIES: dict[str, Entry] = {
     "cluster": (_COMMANDS + "cluster", "Look after the networks that span hosts."),
     "secret": (_COMMANDS + "secret", "Keep secrets for stacks that name them as external."),
     "configs": (_COMMANDS + "configs", "Keep configs for stacks that name them as external."),
+    "volume": (_COMMANDS + "volume", "List, move and remove volumes of stacks."),
     "lab": (_COMMANDS + "lab", "Run a throw-away cluster of real Docker engines on this machine."),
     "completion": (_COMMANDS + "completion", "Print the script that makes a shell complete orch's words."),
     "version": (_COMMANDS + "version", "Print the version."),

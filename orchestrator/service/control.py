@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.engine.protocol import Engine
 from orchestrator.errors import EngineError, NoSuchThing, RevisionConflict, StoreError
-from orchestrator.model.cluster import ClusterState, Container, Node
+from orchestrator.model.cluster import Availability, ClusterState, Container, Node
 from orchestrator.model.names import ContainerId, NodeName, ServiceName, SlotNumber, StackName, slot_name
 from orchestrator.model.plan import Preview
 from orchestrator.model.spec import Intent, StackSpec
@@ -371,9 +371,23 @@ class Control:
         """As registered, with facts and status; those that don't answer within 3 s are `down` with `trouble`."""
         return await self._hosts.described()
 
-    async def add_node(self, name: NodeName, endpoint: str, labels: Mapping[str, str]) -> Node:
+    async def add_node(self, name: NodeName, endpoint: str, labels: Mapping[str, str], address: str = "") -> Node:
         """Asks the engine first: unreachable, the same engine under another name, an API that is too old: refused."""
-        return await self._hosts.add(name, endpoint, labels)
+        return await self._hosts.add(name, endpoint, labels, address, self.fabric.is_ours)
+
+    async def update_node(
+        self,
+        name: NodeName,
+        *,
+        labels: Mapping[str, str],
+        without: Sequence[str] = (),
+        availability: Availability | None = None,
+        address: str | None = None,
+    ) -> Node:
+        """Changes what a person says of a node; stacks follow with their next `up`."""
+        return await self._hosts.update(
+            name, labels=labels, without=without, availability=availability, address=address
+        )
 
     async def remove_node(self, name: NodeName, *, force: bool = False) -> None:
         """Refused while containers or homes of volumes are on it, unless `force`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from orchestrator.engine.protocol import Engine
 from orchestrator.errors import Conflict, EngineError, NoSuchThing, TooOld
-from orchestrator.model.cluster import Container, Node, NodeStatus
+from orchestrator.model.cluster import Availability, Container, EngineFacts, Node, NodeStatus
 from orchestrator.model.names import NodeName, StackName
 from orchestrator.store import Nodes, Stacks
 
@@ -69,7 +69,14 @@ class Hosts:
             found.append(replace(self.nodes[name], status=NodeStatus.DOWN, trouble=error.why or error.what))
         return tuple(sorted(found, key=lambda node: node.name))
 
-    async def add(self, name: NodeName, endpoint: str, labels: Mapping[str, str]) -> Node:
+    async def add(
+        self,
+        name: NodeName,
+        endpoint: str,
+        labels: Mapping[str, str],
+        address: str,
+        is_ours: Callable[[EngineFacts], Awaitable[bool]],
+    ) -> Node:
         """Registers an engine that answers, once, under one name."""
         registry = self._writable()
         engine = self._connect(name, endpoint)
@@ -84,6 +91,12 @@ class Hosts:
                 why=f"it speaks API {_dotted(facts.api_version)}; orch needs {_dotted(OLDEST_API)}",
                 fix="upgrade Docker there to 20.10 or newer",
             )
+        if facts.swarm.state != "inactive" and not await is_ours(facts):
+            raise Conflict(
+                f'node "{name}" can\'t be added: its engine is part of another swarm',
+                why=f"its swarm mode is {facts.swarm.state}, and orch did not make that swarm",
+                fix='"docker swarm leave" there, if nothing needs it any more, or leave this host out',
+            )
         for other in await self.described():
             if other.facts and other.facts.engine_id == facts.engine_id and other.name in await self._known():
                 raise Conflict(
@@ -91,12 +104,37 @@ class Hosts:
                     why=f"both endpoints lead to engine {facts.engine_id}",
                     fix=f'use "{other.name}", or remove it first: orch node rm {other.name}',
                 )
-        node = Node(name=name, endpoint=endpoint, labels=labels)
+        node = Node(name=name, endpoint=endpoint, address=address, labels=labels)
         await registry.add(node)
         return replace(node, facts=facts)
 
     async def _known(self) -> frozenset[NodeName]:
         return frozenset(node.name for node in await self._writable().list())
+
+    async def update(
+        self,
+        name: NodeName,
+        *,
+        labels: Mapping[str, str],
+        without: Sequence[str],
+        availability: Availability | None,
+        address: str | None,
+    ) -> Node:
+        """The node as it is registered from now on; raises NoSuchThing, also for a label that it does not have."""
+        registry = self._writable()
+        known = {node.name: node for node in await registry.list()}
+        if name not in known:
+            there = ", ".join(sorted(known)) or "none"
+            raise NoSuchThing(f'there is no node "{name}"', fix=f"one of: {there}")
+        node = known[name]
+        if missing := [key for key in without if key not in node.labels]:
+            raise NoSuchThing(f'node "{name}" has no label "{missing[0]}"', fix='see "orch node ls"')
+        kept = {key: value for key, value in node.labels.items() if key not in without}
+        node = replace(node, labels={**kept, **labels})
+        node = replace(node, availability=availability or node.availability)
+        node = node if address is None else replace(node, address=address)
+        await registry.update(node)
+        return node
 
     async def refuse_removal(self, name: NodeName, stacks: Stacks, *, force: bool) -> None:
         """raises NoSuchThing; Conflict: something of ours is there, and no `force`"""

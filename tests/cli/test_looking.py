@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import yaml
 
 from orchestrator.cli.commands.ps import status
-from orchestrator.engine import Behaviour
+from orchestrator.engine import Behaviour, MemoryEngine
 from orchestrator.model.cluster import Container, ContainerState, Health
 from orchestrator.model.names import ContainerId, NodeName, ServiceName, SlotNumber, StackName
 from tests.cli.world import SHOP, World
@@ -267,6 +268,31 @@ def test_nodes_come_are_listed_and_go(world: World) -> None:
     ]  # fmt: skip
 
     assert world.orch("node", "rm", "n1").out == "n1 removed\n"
+
+
+def test_what_people_say_of_a_node_changes(world: World) -> None:
+    world.add_host("n1")
+    world.orch("node", "add", "n1", "memory://n1", "--label", "disk=ssd", "--label", "zone=a")
+
+    said = world.orch("node", "update", "n1", "--label-add", "zone=b", "--label-rm", "disk", "--availability", "pause")
+    assert said.out == "n1 is pause; labels: zone=b\n"
+    (node,) = world.orch("node", "ls", "--format", "json").json()
+    assert (node["labels"], node["availability"]) == ({"zone": "b"}, "pause")
+    for wrong, told in ((("n1", "--label-rm", "disk"), 'no label "disk"'), (("n9",), 'no node "n9"')):
+        refused = world.orch("node", "update", *wrong)
+        assert (refused.code != 0, told in refused.err) == (True, True)
+
+
+async def _in_a_swarm(engine: MemoryEngine) -> None:
+    await engine.init_swarm(address="", pool="10.99.0.0/16", labels={})
+
+
+def test_a_host_of_another_swarm_is_refused_with_advice(world: World) -> None:
+    asyncio.run(_in_a_swarm(world.add_host("n1")))
+    refused = world.orch("node", "add", "n1", "memory://n1")
+    assert refused.code != 0
+    assert "part of another swarm" in refused.err
+    assert "docker swarm leave" in refused.err
 
 
 def test_a_silent_node_is_listed_with_its_trouble(world: World) -> None:

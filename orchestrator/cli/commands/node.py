@@ -36,7 +36,8 @@ def command() -> None:
 @click.argument("name")
 @click.argument("endpoint")
 @click.option("--label", "labels", type=Assignment(), multiple=True, help="a label for placement constraints")
-def add(name: str, endpoint: str, labels: tuple[tuple[str, str], ...]) -> None:
+@click.option("--address", default="", help="where the other hosts reach it, if not at the endpoint's")
+def add(name: str, endpoint: str, labels: tuple[tuple[str, str], ...], address: str) -> None:
     """Add a Docker host to the cluster.
 
     It is asked first: a host that does not answer, is known already or is too old is refused.
@@ -45,7 +46,7 @@ def add(name: str, endpoint: str, labels: tuple[tuple[str, str], ...]) -> None:
     from orchestrator.model.names import NodeName
 
     async def work(control: Control) -> Node:
-        return await control.add_node(NodeName(name), endpoint, dict(labels))
+        return await control.add_node(NodeName(name), endpoint, dict(labels), address)
 
     node = session.run(work)
     facts = f": engine {node.facts.version}, {output.plural(node.facts.cpus, 'cpu')}" if node.facts else ""
@@ -99,5 +100,39 @@ def rm(name: str, force: bool) -> None:
     output.line(f"{name} removed")
 
 
-for _each in (add, ls, rm):
+@verb(
+    "update",
+    ("orch node update n1 --label-add disk=ssd", "a label for placement constraints"),
+    ("orch node update n1 --availability pause", "it keeps what it has, and gets nothing new"),
+)
+@click.argument("name")
+@click.option("--label-add", "labels", type=Assignment(), multiple=True, help="give it a label, or another value")
+@click.option("--label-rm", "without", multiple=True, metavar="KEY", help="take a label from it")
+@click.option("--availability", type=click.Choice(["active", "pause"]), help="may it get new containers")
+@click.option("--address", help="where the other hosts reach it")
+def update(
+    name: str,
+    labels: tuple[tuple[str, str], ...],
+    without: tuple[str, ...],
+    availability: str | None,
+    address: str | None,
+) -> None:
+    """Change labels, availability or address of a host. Stacks follow with their next orch up."""
+    from orchestrator.cli import output, session
+    from orchestrator.model.cluster import Availability
+    from orchestrator.model.names import NodeName
+
+    chosen = Availability(availability) if availability else None
+
+    async def work(control: Control) -> Node:
+        return await control.update_node(
+            NodeName(name), labels=dict(labels), without=without, availability=chosen, address=address
+        )
+
+    node = session.run(work)
+    told = ", ".join(f"{key}={value}" for key, value in sorted(node.labels.items())) or "none"
+    output.line(f"{node.name} is {node.availability}; labels: {told}")
+
+
+for _each in (add, ls, update, rm):
     command.add_command(_each)
