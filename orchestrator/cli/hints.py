@@ -27,7 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "stats": NOT_YET,
     "top": NOT_YET,
     "unpause": NOT_YET,
-    "volumes": "orch config --volumes",
+    "volumes": "orch volume ls; orch config --volumes shows those of a file",
     "wait": "orch up waits until the stack is what was asked for",
     "watch": NOT_YET,
     "deploy": "orch up -f stack.yml",
