@@ -105,8 +105,6 @@ async def stack_name(control: Control, project: Project) -> StackName:
 
 def declared_name(project: Project) -> str:
     """The name that options, variables or files give, or "" when there are none of them. raises SpecError"""
-    if name := project.name or os.environ.get("COMPOSE_PROJECT_NAME", ""):
-        return name
     from orchestrator import spec
 
     return spec.project_name(request(project))

@@ -59,7 +59,7 @@ def project_name(request: Request) -> str:
 
     A plain `name:` is read without the loader, so that a verb which only needs the name does not pay for all phases.
     """
-    if name := request.project_name or request.env.get("COMPOSE_PROJECT_NAME", ""):
+    if name := _given_name(request, request.env):
         return name
     try:
         found = find(request, lambda _text: None)
@@ -105,16 +105,22 @@ def find(request: Request, warn: Warn) -> Project:
     directory = directory or str(files[0].parent)
     if directory != first:
         env = _with_env_files(request, env, directory, cwd, warn)
+    name = _given_name(request, env)
+    return Project(
+        files=files, directory=directory, env=env, profiles=_profiles(request, env), name=name,
+        fallback=usable_name(os.path.basename(directory)), cwd=cwd,
+    )  # fmt: skip
+
+
+def _given_name(request: Request, env: Mapping[str, str]) -> str:
+    """The name that the option or a variable gives, or ""; raises BadValue for one that can't be a stack's."""
     name = request.project_name or env.get("COMPOSE_PROJECT_NAME", "")
     if name != usable_name(name):
         raise BadValue(
             f'"{name}" can\'t be the name of a stack',
             why="it must be lower case letters, digits, hyphens and underscores, and begin with a letter or digit",
         )
-    return Project(
-        files=files, directory=directory, env=env, profiles=_profiles(request, env), name=name,
-        fallback=usable_name(os.path.basename(directory)), cwd=cwd,
-    )  # fmt: skip
+    return name
 
 
 def usable_name(name: str) -> str:

@@ -118,3 +118,9 @@ def test_a_plain_name_needs_no_yaml(folder: Any) -> None:
     said = subprocess.run([sys.executable, "-c", code], cwd=folder.path, capture_output=True, text=True, check=True)
 
     assert said.stdout == "False\n"
+
+
+@pytest.mark.parametrize("given", [{"project_name": "BAD NAME"}, {"env": {"COMPOSE_PROJECT_NAME": "BAD NAME"}}])
+def test_a_name_that_no_stack_can_have_is_refused_without_files_too(given: Any, tmp_path: Any) -> None:
+    with pytest.raises(BadValue, match='"BAD NAME" can\'t be the name of a stack'):
+        project_name(Request(cwd=str(tmp_path), **given))
