@@ -2,7 +2,7 @@
 
 AES-256-GCM with a key that stands in a file of its own, so that a copy of the store alone tells nothing. The digest is
 bound to the ciphertext: one content can't be passed off as another. The digest of a secret is made with that key, too:
-intents, and the hashes on containers that are made of it, don't help to guess a short password (decision 0010).
+intents, and the hashes on containers that are made of it, don't help to guess a short password (decision 0011).
 """
 
 from __future__ import annotations
