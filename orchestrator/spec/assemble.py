@@ -1,6 +1,7 @@
 """Files -> one project in long form: each document is interpolated, included into, extended, merged and checked.
 
 The order of the stages is Compose's: interpolate, include, extend, merge, drop repeats, check the schema, long forms.
+A stage tells `findings` what is wrong and goes on without it.
 """
 
 from __future__ import annotations
@@ -10,23 +11,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import BadValue, BadYaml, SeveralErrors, SpecError, UnsupportedKey
+from orchestrator.errors import BadValue, BadYaml, SpecError, UnsupportedKey
 from orchestrator.spec import canonical, consistency, extends, merge, normalise, paths, source, unique, validate
 from orchestrator.spec import files as disk
+from orchestrator.spec.findings import Findings
 from orchestrator.spec.interpolate import Warn, interpolated
 from orchestrator.spec.project import read_env_files, shown
 from orchestrator.spec.schema import PROJECT
 from orchestrator.spec.tree import At, Map, Override, Reset, Seq
 
 _INCLUDED = ("services", "volumes", "networks", "secrets", "configs", "models")
-
-
-def raise_all(errors: list[SpecError]) -> None:
-    """Nothing, one error, or all of them at once."""
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        raise SeveralErrors(errors)
 
 
 class Assembler:
@@ -41,75 +35,98 @@ class Assembler:
         directory: str,
         cwd: str,
         warn: Warn,
+        findings: Findings,
         included: tuple[str, ...] = (),
         *,
         as_written: bool = False,
     ) -> None:
         self._as_written = as_written
         self._env, self._directory, self._cwd, self._warn = env, directory, cwd, warn
-        self._included = included
+        self._findings, self._included = findings, included
         self._home = env.get("HOME", "")
-        self._documents: dict[str, list[Any]] = {}
+        self._opened: dict[str, extends.Layer] = {}
+        self._documents: dict[str, list[Any] | None] = {}
 
     def assemble(self, files: tuple[Path, ...]) -> Map:
         """All `files` as one project: long forms, absolute paths, defaults, variables; nothing normalised yet."""
         tree = Map()
         for file in files:
-            for document in self.documents(file):
+            for document in self._known_documents(file, self._findings):
                 tree = self._add(tree, document, file)
-        if not tree and not self._included:
-            raise BadYaml("the stack file is empty", where=shown(str(files[0]), self._cwd), fix="add services")
+        if not tree and not self._included and not self._findings:
+            where = shown(str(files[0]), self._cwd)
+            self._findings.add(BadYaml("the stack file is empty", where=where, fix="add services"))
         normalise.set_defaults(tree)
         if not self._as_written:
-            raise_all(list(consistency.check_values(tree)))
+            consistency.check_values(tree, self._findings)
         paths.resolve(tree, paths.Folder(self._directory, self._home))
         if not self._as_written:
             normalise.resolve_variables(tree, self._env.get)
         return tree
 
-    def documents(self, file: Path, where: str = "") -> list[Any]:
-        """The documents of a file, read once."""
+    def documents(self, file: Path, where: str = "") -> list[Any] | None:
+        """The documents of a file, read once, or None if it can't be read.
+
+        where: the place that names the file.
+        """
         name = str(file)
         if name not in self._documents:
-            label = shown(name, self._cwd)
-            self._documents[name] = source.documents(disk.read(file, label, where), label)
+            self._documents[name] = self._read(file, shown(name, self._cwd), where)
         return self._documents[name]
 
-    def _interpolated(self, document: Any, file: Path) -> Map:
-        if not isinstance(document, Map):
-            raise BadYaml("a stack file is a mapping", where=shown(str(file), self._cwd), fix="begin with services:")
+    def _known_documents(self, file: Path, findings: Findings, where: str = "") -> list[Any]:
+        found = self.documents(file, where)
+        findings.is_partial |= found is None
+        return found or []
+
+    def _read(self, file: Path, label: str, where: str) -> list[Any] | None:
+        self._findings.reads(label)
         errors: list[SpecError] = []
+        try:
+            found = source.readable(disk.read(file, label, where), label, errors)
+        except SpecError as unreadable:
+            errors, found = [unreadable], None
+        for error in errors:
+            self._findings.add(error)
+        return found
+
+    def _interpolated(self, document: Any, file: Path, findings: Findings) -> Map:
+        if not isinstance(document, Map):
+            where = shown(str(file), self._cwd)
+            findings.add(BadYaml("a stack file is a mapping", where=where, fix="begin with services:"))
+            findings.is_partial = True
+            return Map()
         lookup = None if self._as_written else self._env.get
-        tree = interpolated(document, PROJECT, lookup, self._warn, errors)
-        raise_all(errors)
+        tree = interpolated(document, PROJECT, lookup, self._warn, findings)
         assert isinstance(tree, Map), "a mapping stays one"
         return tree
 
     def _add(self, tree: Map, document: Any, file: Path) -> Map:
-        layer = self._interpolated(document, file)
+        findings = self._findings
+        layer = self._interpolated(document, file, findings)
         layer = self._with_includes(layer, file)
         self._extend(layer, file)
         self._check_services(tree, layer)
         merge.reset(tree, layer)
         subnets = _subnets(tree)
-        tree = merge.merge_maps(tree, merge.stripped(layer), PROJECT)
+        tree = merge.merge_maps(tree, merge.stripped(layer), PROJECT, "", findings)
         self._warn_of_pools(layer, subnets - _subnets(tree))
-        unique.unique(tree, PROJECT)
-        errors: list[SpecError] = []
-        validate.check(tree, PROJECT, "", tree.at, errors)
-        raise_all(errors)
+        unique.unique(tree, PROJECT, "", findings)
+        validate.check(tree, PROJECT, "", tree.at, findings)
         if tree.pop("version", None) is not None:
             self._warn(f"{tree.place('version')}: `version` is obsolete and has no effect")
-        canonical.canonical(tree, PROJECT, errors, lenient=self._as_written)
-        raise_all(errors)
-        unique.unique(tree, PROJECT)
+        canonical.canonical(tree, PROJECT, "", findings, lenient=self._as_written)
+        unique.unique(tree, PROJECT, "", findings)
         return tree
 
     def _check_services(self, tree: Map, layer: Map) -> None:
         """A later file can't say `services:` and nothing; of a first file the schema says so."""
         if tree.get("services") and "services" in layer and layer["services"] is None:
-            where = str(layer.place("services"))
-            raise BadValue("services must be a mapping, not nothing", where=where, fix="remove it")
+            self._refuse_services(layer, "services must be a mapping, not nothing", "remove it")
+
+    def _refuse_services(self, layer: Map, what: str, fix: str) -> None:
+        self._findings.add(BadValue(what, where=str(layer.place("services")), fix=fix), "services")
+        del layer["services"]
 
     def _warn_of_pools(self, layer: Map, lost: set[tuple[str, str]]) -> None:
         for name, subnet in sorted(lost):
@@ -122,34 +139,39 @@ class Assembler:
         if services is None or isinstance(services, Reset):
             return
         if not isinstance(services, Map):
-            raise BadValue(
-                "services must be a mapping",
-                where=str(layer.place("services")),
-                fix='write each service as "name:" below it, without a dash',
-            )
-        extends.apply(extends.Layer(shown(str(file), self._cwd), services, self._opener(self._directory)))
+            fix = 'write each service as "name:" below it, without a dash'
+            self._refuse_services(layer, "services must be a mapping", fix)
+            return
+        opener = self._opener(self._directory)
+        extends.apply(extends.Layer(shown(str(file), self._cwd), services, opener, self._findings))
 
     def _opener(self, directory: str) -> Any:
         def opened(name: str, at: At) -> extends.Layer:
             _refuse_remote(name, str(at))
             file = Path(paths.Folder(directory, self._home).absolute(name))
-            services = Map()
-            for document in self.documents(file, str(at)):
-                merge.merge_maps(services, self._services(document, file), PROJECT.child("services"), "services")
-            return extends.Layer(shown(str(file), self._cwd), services, self._opener(str(file.parent)))
+            if str(file) not in self._opened:
+                self._opened[str(file)] = self._open(file, str(at))
+            return self._opened[str(file)]
 
         return opened
 
-    def _services(self, document: Any, file: Path) -> Map:
+    def _open(self, file: Path, where: str) -> extends.Layer:
+        services, findings = Map(), Findings()
+        for document in self._known_documents(file, findings, where):
+            more = self._services(document, file, findings)
+            merge.merge_maps(services, more, PROJECT.child("services"), "services", findings)
+        return extends.Layer(shown(str(file), self._cwd), services, self._opener(str(file.parent)), findings)
+
+    def _services(self, document: Any, file: Path, findings: Findings) -> Map:
         """The services of a file that is extended, in long form, their paths made absolute."""
-        layer = self._interpolated(document, file)
+        layer = self._interpolated(document, file, findings)
         services = layer.get("services")
         if not isinstance(services, Map):
-            raise BadValue("the file has no services", where=shown(str(file), self._cwd))
-        errors: list[SpecError] = []
+            if not findings.is_hole("services"):
+                findings.add(BadValue("the file has no services", where=shown(str(file), self._cwd)), "services")
+            return Map()
         folder = paths.Folder(str(file.parent), self._home)
-        canonical.canonical(services, PROJECT.child("services"), errors, lenient=self._as_written)
-        raise_all(errors)
+        canonical.canonical(services, PROJECT.child("services"), "services", findings, lenient=self._as_written)
         for service in paths.maps(services):
             paths.resolve_service(service, folder)
         return services
@@ -161,17 +183,24 @@ class Assembler:
         if entries is None:
             return layer
         if not isinstance(entries, Seq):
-            raise BadValue("include must be a list", where=str(at), fix="write - in front of the file")
-        errors: list[SpecError] = []
-        validate.check(entries, PROJECT.child("include"), "include", at, errors)
-        raise_all(errors)
+            self._miss(BadValue("include must be a list", where=str(at), fix="write - in front of the file"))
+            return layer
+        validate.check(entries, PROJECT.child("include"), "include", at, self._findings)
         for entry, place in entries.entries():
-            if entry is None:
+            try:
+                included = Map() if entry is None else self._include(entry, place, file)
+            except SpecError as error:
+                self._miss(error)
                 continue
-            included = self._include(entry, place, file)
-            merge.reset(included, layer)
-            layer = merge.merge_maps(included, layer, PROJECT)
+            if entry is not None:
+                merge.reset(included, layer)
+                layer = merge.merge_maps(included, layer, PROJECT, "", self._findings)
         return layer
+
+    def _miss(self, error: SpecError) -> None:
+        """A file is not there, and whoever refers to what it has may be right."""
+        self._findings.add(error)
+        self._findings.is_partial = True
 
     def _include(self, entry: Any, at: At, file: Path) -> Map:
         wanted = entry if isinstance(entry, Map) else Map(at)
@@ -187,7 +216,7 @@ class Assembler:
         directory = here.absolute(wanted["project_directory"]) if wanted.get("project_directory") else None
         directory = directory or str(files[0].parent)
         env = self._include_env(wanted, directory, here, at)
-        nested = Assembler(env, directory, self._cwd, self._warn, chain, as_written=self._as_written)
+        nested = Assembler(env, directory, self._cwd, self._warn, self._findings, chain, as_written=self._as_written)
         for name in files:
             nested.documents(name, str(at))
         tree = nested.assemble(files)

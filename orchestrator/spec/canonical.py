@@ -5,11 +5,12 @@ Each rule has one function here; what is wrong goes to `errors` with its place.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
-from orchestrator.errors import BadValue, SpecError
+from orchestrator.errors import BadValue
 from orchestrator.spec import mounts, ports
+from orchestrator.spec.findings import Findings
 from orchestrator.spec.merge import as_list, as_map, bare_dependency, context_map, names_as_map
 from orchestrator.spec.scalars import text
 from orchestrator.spec.shape import Rule, Shape
@@ -18,46 +19,58 @@ from orchestrator.spec.tree import At, Map, Seq
 Transformer = Callable[[Any, At], Any]
 
 
-def canonical(tree: Map, shape: Shape, errors: list[SpecError], *, lenient: bool = False) -> None:
-    """Give every entry below `tree` its long form; `tree` is changed.
+def canonical(tree: Map, shape: Shape, path: str, findings: Findings, *, lenient: bool = False) -> None:
+    """Give every entry below `tree`, which is called `path`, its long form; `tree` is changed.
 
+    What can't be read goes to `findings` and is taken out.
     lenient: what can't be read, for it holds a variable, stays.
     """
     for key, value in tree.items():
-        child = shape.child(key)
+        child, inner = shape.child(key), f"{path}.{key}" if path else key
         if transformer := TRANSFORMERS.get(child.rule):
-            value = _transformed(child.rule, transformer, value, tree.place(key), errors, lenient)
+            value = _transformed(child.rule, transformer, value, inner, tree.place(key), findings, lenient)
             tree[key] = value
         if isinstance(value, Map):
-            canonical(value, child, errors, lenient=lenient)
+            canonical(value, child, inner, findings, lenient=lenient)
         elif isinstance(value, Seq) and child.items is not None and child.items.fields is not None:
-            for item in value:
+            for index, item in enumerate(value):
                 if isinstance(item, Map):
-                    canonical(item, child.items, errors, lenient=lenient)
+                    canonical(item, child.items, f"{inner}[{index}]", findings, lenient=lenient)
 
 
 def _transformed(
-    rule: Rule, transformer: Transformer, value: Any, at: At, errors: list[SpecError], lenient: bool
+    rule: Rule, transformer: Transformer, value: Any, path: str, at: At, findings: Findings, lenient: bool
 ) -> Any:
     try:
         return transformer(value, at)
     except _Bad as error:
         is_what = f"is no {_NOUNS[rule]}" if rule in _NOUNS else "can't stand here"
-        for item, place, why in error.items:
-            if not (lenient and "$" in text(item)):
-                errors.append(BadValue(f'"{text(item)}" {is_what}', where=str(place), why=why))
-        return value
+        wrong = [item for item in error.items if not (lenient and "$" in text(item.value))]
+        for item in wrong:
+            name = f"{path}{item.name}"
+            what = f'{name}: "{text(item.value)}" {is_what}'
+            findings.add(BadValue(what, where=str(item.at), why=item.why), name, subject=name)
+        return error.rest if wrong else error.kept
 
 
 _NOUNS = {Rule.PORTS: "port", Rule.MOUNTS: "mount", Rule.DEVICES: "device"}
 
 
-class _Bad(Exception):
-    """The entries that can't be read, each with its place and the reason."""
+class _Item(NamedTuple):
+    """What can't be read: its name below the path, its place, and why."""
 
-    def __init__(self, *items: tuple[Any, At, str]) -> None:
+    name: str
+    value: Any
+    at: At
+    why: str
+
+
+class _Bad(Exception):
+    """Entries can't be read; `rest` is what is left without them, `kept` what stands for all if they may stay."""
+
+    def __init__(self, items: Sequence[_Item], rest: Any, kept: Any) -> None:
         super().__init__(items)
-        self.items = items
+        self.items, self.rest, self.kept = items, rest, kept
 
 
 def _items(transform: Callable[[str], dict[str, Any]]) -> Transformer:
@@ -66,15 +79,15 @@ def _items(transform: Callable[[str], dict[str, Any]]) -> Transformer:
     def transformed(value: Any, _at: At) -> Any:
         if not isinstance(value, Seq):
             return value
-        bad = []
-        for index, (item, place) in enumerate(value.entries()):
-            if isinstance(item, str):
-                try:
-                    value[index] = as_tree(transform(item), place)
-                except ValueError as error:
-                    bad.append((item, place, str(error)))
+        rest, bad = Seq(value.at), []
+        for index, (item, at) in enumerate(value.entries()):
+            try:
+                value[index] = as_tree(transform(item), at) if isinstance(item, str) else item
+                rest.push(value[index], at)
+            except ValueError as error:
+                bad.append(_Item(f"[{index}]", item, at, str(error)))
         if bad:
-            raise _Bad(*bad)
+            raise _Bad(bad, rest, value)
         return value
 
     return transformed
@@ -94,14 +107,14 @@ def _ports(value: Any, _at: At) -> Any:
     if not isinstance(value, Seq):
         return value
     result, bad = Seq(value.at), []
-    for item, at in value.entries():
+    for index, (item, at) in enumerate(value.entries()):
         try:
             for port in _port(item, at):
                 result.push(port, at)
         except ValueError as error:
-            bad.append((item, at, str(error)))
+            bad.append(_Item(f"[{index}]", item, at, str(error)))
     if bad:
-        raise _Bad(*bad)
+        raise _Bad(bad, result, value)
     return result
 
 
@@ -195,7 +208,9 @@ def _resource(value: Any, _at: At) -> Any:
     value["external"] = True
     if external.get("name"):
         if value.get("name") and value["name"] != external["name"]:
-            raise _Bad((external["name"], at, f'it is named "{value["name"]}" already'))
+            raise _Bad(
+                [_Item(".external", external["name"], at, f'it is named "{value["name"]}" already')], value, value
+            )
         value.put("name", external["name"], external.place("name"))
     return value
 

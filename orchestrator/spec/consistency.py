@@ -1,6 +1,7 @@
 """Does the project hold together? References that lead nowhere, keys that exclude each other, names used twice.
 
-Only active services are asked. All findings come out at once. Source: compose-go's consistency checks, as observed.
+Only active services are asked. What an earlier phase has taken out is missed by none of the rules.
+Source: compose-go's consistency checks, as observed.
 """
 
 from __future__ import annotations
@@ -12,14 +13,20 @@ from typing import Any
 
 from orchestrator.errors import BadValue, SpecError
 from orchestrator.spec import sizes
+from orchestrator.spec.findings import Findings
 from orchestrator.spec.merge import as_map
 from orchestrator.spec.normalise import SERVICE_PREFIX
 from orchestrator.spec.paths import maps
 from orchestrator.spec.tree import At, Map, Seq
 
 
-def check_values(tree: Map) -> Iterator[SpecError]:
+def check_values(tree: Map, findings: Findings) -> None:
     """What one layer of files must hold by itself, before names and paths are completed."""
+    for error in _wrong_values(tree, findings):
+        findings.add(error)
+
+
+def _wrong_values(tree: Map, findings: Findings) -> Iterator[SpecError]:
     for key, volume in (tree.get("volumes") or Map()).items():
         if isinstance(volume, Map) and volume.get("external"):
             for other in volume:
@@ -29,8 +36,10 @@ def check_values(tree: Map) -> Iterator[SpecError]:
                     )
     for kind, sources in (("secrets", ("file", "environment")), ("configs", ("file", "environment", "content"))):
         for key, entry in (tree.get(kind) or Map()).items():
-            if isinstance(entry, Map):
-                yield from _check_source(f'{kind[:-1]} "{key}"', entry, sources)
+            if isinstance(entry, Map) and findings.is_whole(f"{kind}.{key}"):
+                for error in _check_source(f'{kind[:-1]} "{key}"', entry, sources):
+                    findings.hole(f"{kind}.{key}")
+                    yield error
     for name, service in (tree.get("services") or Map()).items():
         if isinstance(service, Map):
             yield from _check_service_values(name, service)
@@ -81,24 +90,36 @@ def _device_requests(service: Map) -> list[Map]:
     return [*maps(service.get("gpus")), *maps(value)]
 
 
-def check(project: Map, inactive: Iterable[str]) -> list[SpecError]:
-    """All that does not hold together, in the order of the services. `project` is as printed."""
-    checker = _Checker(project, frozenset(inactive))
-    errors = [error for name in project.get("services", ()) for error in checker.service(name)]
-    return [*errors, *checker.names(), *checker.secrets()]
+def check(project: Map, inactive: Iterable[str], findings: Findings) -> None:
+    """Tell `findings` all that does not hold together. `project` is as printed."""
+    checker = _Checker(project, frozenset(inactive), findings)
+    found = [(name, error) for name in project.get("services", ()) for error in checker.service(name)]
+    for error in (*checker.names(), *checker.secrets()):
+        findings.add(error)
+    for name, error in found:
+        findings.add(error, f"services.{name}", subject=f'service "{name}" ')
 
 
 class _Checker:
-    def __init__(self, project: Map, inactive: frozenset[str]) -> None:
-        self._project, self._inactive = project, inactive
+    def __init__(self, project: Map, inactive: frozenset[str], findings: Findings) -> None:
+        self._project, self._inactive, self._findings = project, inactive, findings
         self._services: Map = project.get("services") or Map()
+
+    def _is_there(self, kind: str, name: str) -> bool:
+        """True also for what a mistake took out."""
+        is_known = name in (self._project.get(kind) or ())
+        return is_known or self._findings.is_hole(kind) or self._findings.is_hole(f"{kind}.{name}")
+
+    def _is_whole(self, service: str) -> bool:
+        return self._findings.is_whole(f"services.{service}")
 
     def _fail(self, name: str, what: str, at: At, fix: str = "") -> BadValue:
         return BadValue(f'service "{name}" {what}', where=str(at), fix=fix)
 
     def service(self, name: str) -> Iterator[SpecError]:
         service, at = self._services[name], self._services.place(name)
-        if not (service.get("image") or service.get("build") or service.get("provider")):
+        has_image = service.get("image") or service.get("build") or service.get("provider")
+        if not has_image and self._is_whole(name):
             yield self._fail(name, "has neither image nor build", at, "give it an image")
         yield from self._build(name, service)
         yield from self._dependencies(name, service)
@@ -114,7 +135,8 @@ class _Checker:
             yield self._fail(name, "has both dockerfile and dockerfile_inline", build.place("dockerfile"))
         for key, context in (build.get("additional_contexts") or Map()).items():
             other = context.removeprefix(SERVICE_PREFIX)
-            if context.startswith(SERVICE_PREFIX) and not (self._services.get(other) or Map()).get("build"):
+            is_built = (self._services.get(other) or Map()).get("build") or not self._is_whole(other)
+            if context.startswith(SERVICE_PREFIX) and not is_built:
                 what = f'builds from service "{other}", which is not built'
                 yield self._fail(name, what, build["additional_contexts"].place(key))
         platform, platforms = service.get("platform"), build.get("platforms")
@@ -125,6 +147,8 @@ class _Checker:
         for other, needs in (service.get("depends_on") or Map()).items():
             at = service["depends_on"].place(other)
             if other in self._services or (other in self._inactive and not needs.get("required", True)):
+                continue
+            if other not in self._inactive and self._is_there("services", other):
                 continue
             if other in self._inactive:
                 yield self._fail(name, f'depends on "{other}", whose profile is not active', at,
@@ -146,13 +170,13 @@ class _Checker:
                 if kind == "networks" and key.startswith("x-"):
                     what = f'joins network "{key}", which Docker Compose takes for an extension'
                     yield self._fail(name, what, service[kind].place(key), "give the network a name without x-")
-                elif key not in (self._project.get(kind) or ()):
+                elif not self._is_there(kind, key):
                     what = f'uses {kind[:-1]} "{key}", which is not defined'
                     yield self._fail(name, what, service[kind].place(key), self._near(kind, key))
         for holder in (service, service.get("build") or Map()):
             for kind in ("secrets", "configs"):
                 for grant in maps(holder.get(kind)):
-                    if grant.get("source") not in (self._project.get(kind) or ()):
+                    if not self._is_there(kind, grant.get("source", "")) and self._is_whole(name):
                         what = f'uses {kind[:-1]} "{grant.get("source", "")}", which is not defined'
                         yield self._fail(name, what, grant.at, self._near(kind, grant.get("source", "")))
 
@@ -164,19 +188,19 @@ class _Checker:
             value = service.get(key, "")
             if value.startswith(SERVICE_PREFIX):
                 other = value.removeprefix(SERVICE_PREFIX)
-                if other not in self._services and other not in (service.get("depends_on") or ()):
+                if not self._is_there("services", other) and other not in (service.get("depends_on") or ()):
                     yield self._fail(name, f'shares with "{other}", which is not a service', service.place(key))
 
     def _mounts(self, name: str, service: Map) -> Iterator[SpecError]:
         targets: dict[str, At] = {}
         for mount in maps(service.get("volumes")):
             source, kind, target = mount.get("source", ""), mount.get("type"), mount.get("target", "")
-            if kind == "volume" and source and source not in (self._project.get("volumes") or ()):
+            if kind == "volume" and source and not self._is_there("volumes", source):
                 yield self._fail(name, f'uses volume "{source}", which is not defined', mount.at,
                                  f'add "{source}:" under volumes, or write "./{source}" for a folder')  # fmt: skip
-            if kind == "bind" and "source" not in mount:
+            if kind == "bind" and "source" not in mount and self._is_whole(name):
                 yield self._fail(name, "has a bind mount without source", mount.at)
-            if target in targets:
+            if target in targets and (target or self._is_whole(name)):
                 yield self._fail(name, f'mounts "{target}" twice', mount.at, f"the other one is at {targets[target]}")
             targets[target] = mount.at
         for tmpfs, at in (service.get("tmpfs") or Seq()).entries():
@@ -200,6 +224,8 @@ class _Checker:
 
     def _limits(self, name: str, service: Map, deploy: Map) -> Iterator[SpecError]:
         resources = deploy.get("resources") or Map()
+        if not self._is_whole(f"{name}.deploy"):
+            return
         for key, block, inner in _TWICE:
             other = resources.get(block)
             if key in service and isinstance(other, Map) and not _same(service[key], other.get(inner)):
@@ -211,13 +237,15 @@ class _Checker:
     def _watches(self, name: str, service: Map) -> Iterator[SpecError]:
         develop = service.get("develop") or Map()
         for rule in maps(develop.get("watch")):
-            if rule.get("action") not in ("rebuild", "restart") and not rule.get("target"):
+            needs_target = rule.get("action") not in ("rebuild", "restart")
+            if needs_target and not rule.get("target") and self._is_whole(name):
                 yield self._fail(name, f'watches with "{rule.get("action")}" and no target', rule.at)
 
     def secrets(self) -> Iterator[SpecError]:
         """Secrets that nothing fills."""
         for key, secret in (self._project.get("secrets") or Map()).items():
-            if not secret.get("external") and not secret.get("file") and not secret.get("environment"):
+            has_source = secret.get("external") or secret.get("file") or secret.get("environment")
+            if not has_source and self._findings.is_whole(f"secrets.{key}"):
                 yield BadValue(f'secret "{key}" has no source', where=str(secret.at), fix="use `file` or `environment`")
 
     def names(self) -> Iterator[SpecError]:

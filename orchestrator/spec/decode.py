@@ -21,7 +21,7 @@ from orchestrator.model.spec import (
 )
 from orchestrator.spec import files as disk
 from orchestrator.spec import support
-from orchestrator.spec.assemble import raise_all
+from orchestrator.spec.findings import Findings, raise_all
 from orchestrator.spec.normalise import RESOURCES
 from orchestrator.spec.project import Project, shown
 from orchestrator.spec.services import Problems, decode_service, dependencies
@@ -32,27 +32,29 @@ _T = TypeVar("_T")
 
 
 def decode(
-    tree: Map, name: str, found: Project, env: Mapping[str, str]
+    tree: Map, name: str, found: Project, env: Mapping[str, str], findings: Findings
 ) -> tuple[StackSpec, dict[Digest, bytes], list[str]]:
     """The stack, the content of its secrets and configs, and warnings.
 
     Raises all that is refused at once, UnsupportedKey for what orch does not honour yet.
+    findings: of earlier phases, which raise them; what is not whole is left out.
     """
     refused, remarks = support.unsupported(tree)
     problems: Problems = list(refused)
     contents: dict[Digest, bytes] = {}
     files = _Files(env, found.cwd, contents, problems)
+    whole = _whole(tree, findings)
     stack = StackSpec(
         name=StackName(name),
         services=_each(
-            tree,
+            whole,
             "services",
             lambda key, _value: decode_service(name, found.directory, key, tree["services"], problems),
         ),
-        networks=_each(tree, "networks", _network),
-        volumes=_each(tree, "volumes", lambda key, value: volume_spec(key, value, problems)),
-        secrets=_each(tree, "secrets", lambda key, value: files.spec("secret", key, value)),
-        configs=_each(tree, "configs", lambda key, value: files.spec("config", key, value)),
+        networks=_each(whole, "networks", _network),
+        volumes=_each(whole, "volumes", lambda key, value: volume_spec(key, value, problems)),
+        secrets=_each(whole, "secrets", lambda key, value: files.spec("secret", key, value)),
+        configs=_each(whole, "configs", lambda key, value: files.spec("config", key, value)),
         working_dir=found.directory,
         files=tuple(str(file) for file in found.files),
         places=places(tree),
@@ -61,8 +63,16 @@ def decode(
     return stack, contents, remarks
 
 
-def _each(tree: Map, kind: str, make: Callable[[str, Map], _T]) -> dict[Any, _T]:
-    return {key: make(key, value) for key, value in (tree.get(kind) or Map()).items()}
+def _whole(tree: Map, findings: Findings) -> Mapping[str, Mapping[str, Map]]:
+    """By kind, what no mistake has taken anything out of."""
+    return {
+        kind: {key: value for key, value in (tree.get(kind) or Map()).items() if findings.is_whole(f"{kind}.{key}")}
+        for kind in ("services", *RESOURCES)
+    }
+
+
+def _each(tree: Mapping[str, Mapping[str, Map]], kind: str, make: Callable[[str, Map], _T]) -> dict[Any, _T]:
+    return {key: make(key, value) for key, value in tree[kind].items()}
 
 
 def skeleton(tree: Map, name: str) -> StackSpec:

@@ -9,24 +9,25 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from orchestrator.errors import BadValue, FileMissing
+from orchestrator.errors import BadValue, FileMissing, SpecError
 from orchestrator.spec import dotenv, files
+from orchestrator.spec.findings import Findings
 from orchestrator.spec.interpolate import Warn
 from orchestrator.spec.paths import maps
 from orchestrator.spec.project import shown
 from orchestrator.spec.tree import Map
 
 
-def resolve(tree: Map, env: Mapping[str, str], cwd: str, warn: Warn) -> None:
-    """Read the files that the services of `tree` name; it is changed. Raises FileMissing, BadValue."""
+def resolve(tree: Map, env: Mapping[str, str], cwd: str, warn: Warn, findings: Findings) -> None:
+    """Read the files that the services of `tree` name; it is changed. What is wrong with one goes to `findings`."""
     for service in maps(tree.get("services")):
         if service.get("env_file"):
-            _read_variables(service, env, cwd, warn)
+            _read_variables(service, env, cwd, warn, findings)
         if service.get("label_file"):
-            _read_labels(service, cwd, warn)
+            _read_labels(service, cwd, warn, findings)
 
 
-def _read_variables(service: Map, env: Mapping[str, str], cwd: str, warn: Warn) -> None:
+def _read_variables(service: Map, env: Mapping[str, str], cwd: str, warn: Warn, findings: Findings) -> None:
     own: Map = service.get("environment") or Map(service.place("env_file"))
 
     def lookup(name: str) -> str | None:
@@ -36,9 +37,13 @@ def _read_variables(service: Map, env: Mapping[str, str], cwd: str, warn: Warn) 
     merged = Map(own.at)
     for entry in maps(service["env_file"]):
         at = entry.place("path")
-        if (content := _content(entry, cwd, str(at))) is None:
+        try:
+            content = _content(entry, cwd, str(at))
+            found = {} if content is None else _parsed(entry, content, cwd, lookup, warn, merged)
+        except SpecError as error:
+            findings.add(error)
             continue
-        for key, value in _parsed(entry, content, cwd, lookup, warn, merged).items():
+        for key, value in found.items():
             merged.put(key, value, at)
     for key, value in own.items():
         merged.put(key, value, own.place(key))
@@ -66,12 +71,17 @@ def _parsed(entry: Map, content: bytes, cwd: str, lookup: dotenv.Lookup, warn: W
     return dotenv.parse(content, file, lookup, warn, known)
 
 
-def _read_labels(service: Map, cwd: str, warn: Warn) -> None:
+def _read_labels(service: Map, cwd: str, warn: Warn, findings: Findings) -> None:
     own: Map = service.get("labels") or Map(service.place("label_file"))
     merged = Map(own.at)
     for path, at in service["label_file"].entries():
-        content = files.read(Path(path), shown(path, cwd), str(at))
-        for key, value in dotenv.parse(content, shown(path, cwd), lambda _name: None, warn, merged).items():
+        try:
+            content = files.read(Path(path), shown(path, cwd), str(at))
+            found = dotenv.parse(content, shown(path, cwd), lambda _name: None, warn, merged)
+        except SpecError as error:
+            findings.add(error)
+            continue
+        for key, value in found.items():
             merged.put(key, value, at)
     for key, value in own.items():
         merged.put(key, value, own.place(key))

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from orchestrator.errors import BadValue, SpecError, UndefinedVariable
+from orchestrator.spec.findings import Findings
 from orchestrator.spec.shape import ANYTHING, Shape
-from orchestrator.spec.tree import At, Map, Override, Seq
+from orchestrator.spec.tree import BROKEN, NOWHERE, At, Broken, Map, Override, Seq
 
 Lookup = Callable[[str], str | None]
 Warn = Callable[[str], None]
@@ -172,59 +173,75 @@ def _value(name: str, lookup: Lookup, warn: Warn) -> str:
     return value
 
 
-def interpolated(tree: Any, shape: Shape, lookup: Lookup | None, warn: Warn, errors: list[SpecError]) -> Any:
-    """A copy of `tree`, shared with nothing, substituted and cast as `shape` says; what is wrong goes to `errors`.
+def interpolated(tree: Any, shape: Shape, lookup: Lookup | None, warn: Warn, findings: Findings) -> Any:
+    """A copy of `tree`, shared with nothing, substituted and cast as `shape` says.
 
+    What is wrong goes to `findings`, and is a hole in the copy.
     lookup: None leaves texts as they are written.
     """
-    return _Walk(lookup, warn, errors).value(tree, shape, getattr(tree, "at", None) or At("", 0, 0))
+    return _Walk(lookup, warn, findings).value(tree, shape, "", getattr(tree, "at", NOWHERE))
 
 
 class _Walk:
-    def __init__(self, lookup: Lookup | None, warn: Warn, errors: list[SpecError]) -> None:
-        self._lookup, self._warn, self._errors = lookup, warn, errors
+    def __init__(self, lookup: Lookup | None, warn: Warn, findings: Findings) -> None:
+        self._lookup, self._warn, self._findings = lookup, warn, findings
 
-    def value(self, value: Any, shape: Shape, at: At) -> Any:
+    def value(self, value: Any, shape: Shape, path: str, at: At) -> Any:
+        """What stands for `value`, or BROKEN."""
         if isinstance(value, str):
-            return self._text(value, shape, at)
+            return self._text(value, shape, path, at)
         if isinstance(value, Map):
-            return self._map(value, shape)
+            return self._map(value, shape, path)
         if isinstance(value, Seq):
-            return self._seq(value, shape)
+            return self._seq(value, shape, path)
         if isinstance(value, float) and not math.isfinite(value):
-            self._errors.append(BadValue(f"{value} can't stand in a stack file", where=str(at)))
+            return self._wrong(BadValue(f"{path}: {value} can't stand in a stack file", where=str(at)), path)
         if isinstance(value, Override):
-            return Override(self.value(value.value, shape, at))
+            inner = self.value(value.value, shape, path, at)
+            return BROKEN if inner is BROKEN else Override(inner)
         return value
 
-    def _map(self, value: Map, shape: Shape) -> Map:
+    def _wrong(self, error: SpecError, path: str) -> Broken:
+        self._findings.add(error, path, subject=path)
+        return BROKEN
+
+    def _map(self, value: Map, shape: Shape, path: str) -> Map:
         result = Map(value.at, dict(value.places))
         for key, entry in value.items():
-            result[key] = self.value(entry, shape.child(key), value.place(key))
+            inner = f"{path}.{key}" if path else key
+            new = self.value(entry, shape.child(key), inner, value.place(key))
+            if new is BROKEN:
+                self._findings.hole(inner)
+            else:
+                result[key] = new
         return result
 
-    def _seq(self, value: Seq, shape: Shape) -> Seq:
+    def _seq(self, value: Seq, shape: Shape, path: str) -> Seq:
         result, items = Seq(value.at), shape.items or ANYTHING
-        for entry, at in value.entries():
-            result.push(self.value(entry, items, at), at)
+        for index, (entry, at) in enumerate(value.entries()):
+            inner = f"{path}[{index}]"
+            new = self.value(entry, items, inner, at)
+            if new is BROKEN:
+                self._findings.hole(inner)
+            else:
+                result.push(new, at)
         return result
 
-    def _text(self, value: str, shape: Shape, at: At) -> Any:
+    def _text(self, value: str, shape: Shape, path: str, at: At) -> Any:
         if self._lookup is None:
             return value
         try:
             replaced = substitute(value, self._lookup, self._warn, at) if "$" in value else value
         except SpecError as error:
-            self._errors.append(error)
-            return value
+            error.what = f"{path}: {error.what}"
+            return self._wrong(error, path)
         if shape.cast is None:
             return replaced
         try:
             return shape.cast(replaced)
         except ValueError as error:
             why = "" if replaced == value else f'"{value}" gives "{replaced}"'
-            self._errors.append(BadValue(f'"{replaced}" is {error}', where=str(at), why=why))
-            return value
+            return self._wrong(BadValue(f'{path}: "{replaced}" is {error}', where=str(at), why=why), path)
 
 
 def as_boolean(text: str) -> bool:

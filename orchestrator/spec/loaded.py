@@ -15,7 +15,8 @@ from orchestrator.errors import BadValue, SeveralErrors, SpecError
 from orchestrator.model.names import Digest
 from orchestrator.model.spec import StackSpec
 from orchestrator.spec import consistency, envfiles, normalise, project
-from orchestrator.spec.assemble import Assembler, raise_all
+from orchestrator.spec.assemble import Assembler
+from orchestrator.spec.findings import Findings
 from orchestrator.spec.interpolate import Warn, substitute
 from orchestrator.spec.printed import printed
 from orchestrator.spec.project import Project, Request
@@ -84,7 +85,7 @@ class Read(msgspec.Struct, frozen=True, kw_only=True):
     def refusals(self) -> list[SpecError]:
         """What `load` refuses although Docker Compose reads it."""
         try:
-            _decoded(self)
+            _decoded(self, Findings())
         except SeveralErrors as error:
             return list(error.errors)
         except SpecError as error:
@@ -93,40 +94,53 @@ class Read(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(request: Request) -> Read:
-    """Every phase but decode. Raises SpecError."""
+    """Every phase but decode. Raises SpecError, all that is wrong at once."""
+    findings = Findings()
+    got = _read(request, findings)
+    findings.raise_any()
+    return got
+
+
+def _read(request: Request, findings: Findings) -> Read:
+    """The same, of what is left without that which is wrong."""
     warnings: dict[str, None] = {}
     warn: Warn = lambda text: warnings.setdefault(text)  # noqa: E731 - a collector, one line
     found = project.find(request, warn)
     env = dict(found.env)
-    tree, name = _assembled(found, env, warn, as_written=False)
-    normalise.normalise(tree, name, env.get)
+    tree, name = _assembled(found, env, warn, findings, as_written=False)
+    normalise.normalise(tree, name, env.get, findings)
     tree.put("name", name)
-    errors: list[SpecError] = []
-    tree = printed(tree, PROJECT, tree.at, errors)
-    raise_all(errors)
+    tree = printed(tree, PROJECT, findings)
     profiles = {name for service in (tree.get("services") or {}).values() for name in service.get("profiles", ())}
     inactive = _select(tree, found.profiles)
-    raise_all(consistency.check(tree, inactive))
-    _check_cycles(tree, name)
+    consistency.check(tree, inactive, findings)
+    _check_cycles(tree, name, findings)
     normalise.prune(tree)
-    envfiles.resolve(tree, env, found.cwd, warn)
+    envfiles.resolve(tree, env, found.cwd, warn, findings)
     return Read(tree=tree, name=name, found=found, env=env, warnings=tuple(warnings), profiles=tuple(sorted(profiles)))
 
 
-def _assembled(found: Project, env: dict[str, str], warn: Warn, *, as_written: bool) -> tuple[Map, str]:
+def _assembled(
+    found: Project, env: dict[str, str], warn: Warn, findings: Findings, *, as_written: bool
+) -> tuple[Map, str]:
     """All files as one tree, and the project's name, which `env` gets, too."""
-    assembler = Assembler(env, found.directory, found.cwd, warn, as_written=as_written)
-    name = env["COMPOSE_PROJECT_NAME"] = _name(found, assembler, warn)
-    if not name:
-        raise _nameless()
+    assembler = Assembler(env, found.directory, found.cwd, warn, findings, as_written=as_written)
+    try:
+        name = _name(found, assembler, warn)
+    except SpecError as error:
+        findings.add(error, "name", subject="name: ")
+        name = "nameless"
+    env["COMPOSE_PROJECT_NAME"] = name
     return assembler.assemble(found.files), name
 
 
 def as_written(request: Request) -> dict[str, Any]:
     """The project before variables are filled in: all services and resources, long forms, names. Raises SpecError."""
     found = project.find(request, lambda _text: None)
-    tree, name = _assembled(found, dict(found.env), lambda _text: None, as_written=True)
-    normalise.normalise(tree, name, lambda _name: None)
+    findings = Findings()
+    tree, name = _assembled(found, dict(found.env), lambda _text: None, findings, as_written=True)
+    normalise.normalise(tree, name, lambda _name: None, findings)
+    findings.raise_any()
     normalise.drop_unused_default(tree)
     tree.put("name", name)
     shown: dict[str, Any] = plain(tree)
@@ -138,14 +152,16 @@ def _name(found: Project, assembler: Assembler, warn: Warn) -> str:
         return found.name
     written = ""
     for file in found.files:
-        for document in assembler.documents(file):
+        for document in assembler.documents(file) or ():
             value = document.get("name") if isinstance(document, Map) else None
             value = value.value if isinstance(value, Override) else value
             if isinstance(value, str) and value:
                 written = substitute(value, found.env.get, warn, document.place("name"))
                 if not (written := project.usable_name(written)):
                     raise _nameless(str(document.place("name")))
-    return written or found.fallback
+    if not (name := written or found.fallback):
+        raise _nameless()
+    return name
 
 
 def _nameless(where: str = "") -> BadValue:
@@ -165,7 +181,7 @@ def _select(tree: Map, profiles: Iterable[str]) -> list[str]:
     return inactive
 
 
-def _check_cycles(tree: Map, name: str) -> None:
+def _check_cycles(tree: Map, name: str, findings: Findings) -> None:
     """A loop of dependencies is the graph's to find; it is asked only when there are dependencies."""
     services = tree.get("services") or Map()
     if not any(service.get("depends_on") for service in services.values()):
@@ -173,7 +189,10 @@ def _check_cycles(tree: Map, name: str) -> None:
     from orchestrator.graph import ServiceGraph
     from orchestrator.spec.decode import skeleton
 
-    ServiceGraph.of(skeleton(tree, name))
+    try:
+        ServiceGraph.of(skeleton(tree, name))
+    except SpecError as error:
+        findings.add(error)
 
 
 def compose(request: Request) -> dict[str, Any]:
@@ -249,13 +268,18 @@ def _doubled(value: Any) -> Any:
 
 def load(request: Request) -> Loaded:
     """The stack that `request` names, complete. Raises SpecError, all that is wrong at once."""
-    got = read(request)
-    stack, contents, remarks = _decoded(got)
+    findings = Findings()
+    got = _read(request, findings)
+    try:
+        stack, contents, remarks = _decoded(got, findings)
+    except SpecError as error:
+        findings.add(error)
+    findings.raise_any()
     warnings = (*got.warnings, *remarks)
     return Loaded(stack=stack, contents=contents, warnings=warnings, tree=got.tree)
 
 
-def _decoded(got: Read) -> tuple[StackSpec, dict[Digest, bytes], list[str]]:
+def _decoded(got: Read, findings: Findings) -> tuple[StackSpec, dict[Digest, bytes], list[str]]:
     from orchestrator.spec.decode import decode
 
-    return decode(got.tree, got.name, got.found, got.env)
+    return decode(got.tree, got.name, got.found, got.env, findings)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestrator.errors import BadValue
+from orchestrator.spec.findings import Findings
 from orchestrator.spec.scalars import text
 from orchestrator.spec.shape import Rule, Shape
 from orchestrator.spec.tree import At, Map, Override, Reset, Seq, clone, plain
@@ -18,12 +19,12 @@ Merger = Callable[[Any, Any, Shape, "Where"], Any]
 
 
 class Where:
-    """The path of what is being merged, and where the later value stands."""
+    """The path of what is being merged, where the later value stands, and who is told of what can't be merged."""
 
-    __slots__ = ("at", "path")
+    __slots__ = ("at", "findings", "path")
 
-    def __init__(self, path: str, at: At) -> None:
-        self.path, self.at = path, at
+    def __init__(self, path: str, at: At, findings: Findings) -> None:
+        self.path, self.at, self.findings = path, at, findings
 
     def clash(self) -> BadValue:
         return BadValue(
@@ -34,16 +35,20 @@ class Where:
         )
 
 
-def merge_maps(base: Map, over: Map, shape: Shape, path: str = "") -> Map:
+def merge_maps(base: Map, over: Map, shape: Shape, path: str, findings: Findings) -> Map:
     """`base` with `over` on it; tags of `over` stay, so that they can be applied to an earlier file too.
 
-    base: is changed and given back. Raises BadValue where the two can't be merged.
+    base: is changed and given back. Where the two can't be merged it stays, and `findings` is told.
     """
     for key, value in over.items():
         at = over.place(key)
         if key in base and not isinstance(value, Reset | Override):
-            where = Where(f"{path}.{key}" if path else key, at)
-            value = _merged(base[key], value, shape.child(key), where)
+            where = Where(f"{path}.{key}" if path else key, at, findings)
+            try:
+                value = _merged(base[key], value, shape.child(key), where)
+            except BadValue as error:
+                findings.add(error, where.path, subject=where.path)
+                continue
             at = base.place(key) if value is base[key] and isinstance(value, Map) else at
         base.put(key, value, at)
     return base
@@ -69,7 +74,7 @@ def _by_type(base: Any, over: Any, shape: Shape, where: Where) -> Any:
     if isinstance(base, Map):
         if not isinstance(over, Map):
             raise where.clash()
-        return merge_maps(base, over, shape, where.path)
+        return merge_maps(base, over, shape, where.path, where.findings)
     if isinstance(base, Seq):
         if not isinstance(over, Seq):
             raise where.clash()
@@ -156,7 +161,7 @@ def _names(base: Any, over: Any, shape: Shape, where: Where) -> Any:
     """Lists of names and maps by name mix; a bare name says nothing new."""
     if over is None or base is None:
         return base if over is None else over
-    return merge_maps(names_as_map(base), names_as_map(over), shape, where.path)
+    return merge_maps(names_as_map(base), names_as_map(over), shape, where.path, where.findings)
 
 
 def names_as_map(value: Any, make: Callable[[At], Any] = lambda _at: None) -> Map:
@@ -172,7 +177,9 @@ def names_as_map(value: Any, make: Callable[[At], Any] = lambda _at: None) -> Ma
 def _dependencies(base: Any, over: Any, shape: Shape, where: Where) -> Any:
     if over is None or base is None:
         return base if over is None else over
-    return merge_maps(names_as_map(base, bare_dependency), names_as_map(over, bare_dependency), shape, where.path)
+    return merge_maps(
+        names_as_map(base, bare_dependency), names_as_map(over, bare_dependency), shape, where.path, where.findings
+    )
 
 
 def bare_dependency(at: At) -> Map:
@@ -186,7 +193,7 @@ def bare_dependency(at: At) -> Map:
 def _build(base: Any, over: Any, shape: Shape, where: Where) -> Any:
     if over is None or base is None:
         return base if over is None else over
-    return merge_maps(context_map(base, where.at), context_map(over, where.at), shape, where.path)
+    return merge_maps(context_map(base, where.at), context_map(over, where.at), shape, where.path, where.findings)
 
 
 def context_map(value: Any, at: At) -> Map:
@@ -204,13 +211,13 @@ def _logging(base: Any, over: Any, shape: Shape, where: Where) -> Any:
         raise where.clash()
     ours, theirs = base.get("driver"), over.get("driver")
     if ours is None or theirs is None or ours == theirs:
-        return merge_maps(base, over, shape, where.path)
+        return merge_maps(base, over, shape, where.path, where.findings)
     return over
 
 
 def _ulimit(base: Any, over: Any, shape: Shape, where: Where) -> Any:
     if isinstance(base, Map) and isinstance(over, Map):
-        return merge_maps(base, over, shape, where.path)
+        return merge_maps(base, over, shape, where.path, where.findings)
     return over
 
 
@@ -251,7 +258,7 @@ def _pools(base: Any, over: Any, shape: Shape, where: Where) -> Any:
             if _subnet(item) != _subnet(pool) and _subnet(item) not in map(_subnet, result):
                 result.push(item, at)
                 continue
-            merge_maps(pool, item, shape.items or shape, where.path)
+            merge_maps(pool, item, shape.items or shape, where.path, where.findings)
             _put_pool(result, pool, at)
     return result
 

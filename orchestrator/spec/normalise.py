@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from orchestrator.errors import BadValue
 from orchestrator.model.names import StackName, resource_name
 from orchestrator.spec.canonical import as_tree
+from orchestrator.spec.findings import Findings
 from orchestrator.spec.interpolate import Lookup
 from orchestrator.spec.merge import merge_maps
 from orchestrator.spec.mounts import clean
 from orchestrator.spec.paths import maps
 from orchestrator.spec.schema import PRE_START
-from orchestrator.spec.tree import At, Map, Seq, clone
+from orchestrator.spec.tree import At, Map, Seq, clone, size
 
 SERVICE_PREFIX = "service:"
 SHARED = ("network_mode", "ipc", "pid", "uts", "cgroup")
@@ -67,11 +69,12 @@ def resolve_variables(tree: Map, lookup: Lookup) -> None:
                     environment[index] = f"{entry}={found}"
 
 
-def normalise(tree: Map, project: str, lookup: Lookup) -> None:
+def normalise(tree: Map, project: str, lookup: Lookup, findings: Findings) -> None:
     """Complete the merged project, once; `tree` is changed."""
     for name, service in (tree.get("services") or Map()).items():
         if isinstance(service, Map):
             _normalise_service(service, tree["services"].place(name), lookup)
+            _complete_hooks(service, f"services.{name}.pre_start", findings)
     networks = tree.setdefault("networks", Map(tree.at))
     if isinstance(networks, Map) and "default" not in networks:
         networks.put("default", None, tree.at)
@@ -91,21 +94,31 @@ def _normalise_service(service: Map, at: At, lookup: Lookup) -> None:
             mount["target"] = clean(mount["target"])
     _imply_dependencies(service, at)
     _copy_scale(service)
-    if isinstance(hooks := service.get("pre_start"), Seq):
-        hooks[:] = [_completed_hook(hook, service) if isinstance(hook, Map) else hook for hook in hooks]
 
 
 _OF_THE_HOOK = ("command", "volumes")
 """What a hook has only of its own."""
 
 
-def _completed_hook(hook: Map, service: Map) -> Map:
+def _complete_hooks(service: Map, path: str, findings: Findings) -> None:
+    if isinstance(hooks := service.get("pre_start"), Seq):
+        for index, hook in enumerate(hooks):
+            if isinstance(hook, Map):
+                try:
+                    findings.copies(size(service), str(hook.at))
+                except BadValue as error:
+                    findings.add(error)
+                    return
+                hooks[index] = _completed_hook(hook, service, f"{path}[{index}]", findings)
+
+
+def _completed_hook(hook: Map, service: Map, path: str, findings: Findings) -> Map:
     """A container that runs before the service: all that it can have is the service's, and the hook's on top."""
     base = Map(hook.at)
     for key in PRE_START.fields or ():
         if key in service and key not in _OF_THE_HOOK:
             base.put(key, clone(service[key]), service.place(key))
-    return merge_maps(base, hook, PRE_START)
+    return merge_maps(base, hook, PRE_START, path, findings)
 
 
 def _resolve_arguments(build: Map, lookup: Lookup) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.errors import BadValue, SpecError
+from orchestrator.spec.findings import Findings
 from orchestrator.spec.shape import ANYTHING, Shape
 from orchestrator.spec.tree import At, Map, Seq
 from orchestrator.spec.validate import check
@@ -25,26 +26,27 @@ def own_keys(kind: str, name: str, holder: Map, problems: list[SpecError]) -> Ma
     """The `x-orch` of a service or volume, its texts cast; empty when there is none, or something is wrong with it."""
     if KEY not in holder:
         return Map(holder.at)
-    found: list[SpecError] = []
-    at, shape = holder.place(KEY), TABLES[kind]
-    value = _cast(holder[KEY], shape, at, found)
-    if not found:
-        check(value, shape, f"{kind}.{name}.{KEY}", at, found)
-    problems += found
+    found, at, shape, path = Findings(), holder.place(KEY), TABLES[kind], f"{kind}.{name}.{KEY}"
+    value = _cast(holder[KEY], shape, path, at, found)
+    check(value, shape, path, at, found)
+    problems += found.errors()
     return Map(at) if found else value
 
 
-def _cast(value: Any, shape: Shape, at: At, found: list[SpecError]) -> Any:
+def _cast(value: Any, shape: Shape, path: str, at: At, found: Findings) -> Any:
     """What came from a variable is a text still."""
     if isinstance(value, Map):
         result = Map(value.at, dict(value.places))
         for key, entry in value.items():
-            result[key] = _cast(entry, shape.child(key), value.place(key), found)
+            inner = f"{path}.{key}"
+            new = _cast(entry, shape.child(key), inner, value.place(key), found)
+            if found.is_whole(inner):
+                result[key] = new
         return result
     if isinstance(value, Seq) or shape is ANYTHING or shape.cast is None or not isinstance(value, str):
         return value
     try:
         return shape.cast(value)
     except ValueError as error:
-        found.append(BadValue(f'"{value}" is {error}', where=str(at)))
+        found.add(BadValue(f'{path}: "{value}" is {error}', where=str(at)), path)
         return value

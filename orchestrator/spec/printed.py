@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from struct import Struct
-from typing import Any
+from typing import Any, NamedTuple
 
-from orchestrator.errors import BadValue, SpecError
+from orchestrator.errors import BadValue
 from orchestrator.spec import duration, sizes, words
+from orchestrator.spec.findings import Findings
 from orchestrator.spec.merge import as_list, as_map, hosts_list
 from orchestrator.spec.scalars import text
 from orchestrator.spec.shape import ANYTHING, Form, Rule, Shape
@@ -22,48 +23,72 @@ DROP = object()
 """What is not printed."""
 
 
-def printed(value: Any, shape: Shape, at: At, errors: list[SpecError]) -> Any:
-    """`value` as printed, or DROP; what can't be printed goes to `errors`."""
+class Spot(NamedTuple):
+    """What a value is called and where it stands, and who is told of what is wrong with it."""
+
+    path: str
+    at: At
+    findings: Findings
+
+    def inner(self, key: str | int, at: At) -> Spot:
+        """The same of an entry."""
+        name = f"[{key}]" if isinstance(key, int) else f".{key}" if self.path else key
+        return Spot(self.path + name, at, self.findings)
+
+    def wrong(self, what: str, *, at: At | None = None, why: str = "", fix: str = "") -> None:
+        """The value can't be printed."""
+        error = BadValue(f"{self.path}: {what}", where=str(at or self.at), why=why, fix=fix)
+        self.findings.add(error, self.path, subject=self.path)
+
+
+def printed(tree: Map, shape: Shape, findings: Findings) -> Map:
+    """The project as printed; what can't be printed goes to `findings` and is left out."""
+    return _map(tree, shape, Spot("", tree.at, findings))
+
+
+def _printed(value: Any, shape: Shape, spot: Spot) -> Any:
+    """`value` as printed, or DROP."""
     if shape is ANYTHING:
         return clone(value)
     if special := SPECIALS.get(shape.rule):
-        return special(value, shape, at, errors)
-    return _by_type(value, shape, at, errors)
+        return special(value, shape, spot)
+    return _by_type(value, shape, spot)
 
 
-def _by_type(value: Any, shape: Shape, at: At, errors: list[SpecError]) -> Any:
+def _by_type(value: Any, shape: Shape, spot: Spot) -> Any:
     if value is None:
         return DROP
     if isinstance(value, Map):
-        return _map(value, shape, errors)
+        result = _map(value, shape, spot)
+        return result if result or shape.fields is not None else DROP
     if isinstance(value, Seq):
-        return _seq(value, shape, errors) or DROP
-    return _scalar(value, shape, at, errors)
+        return _seq(value, shape, spot) or DROP
+    return _scalar(value, shape, spot)
 
 
-def _map(value: Map, shape: Shape, errors: list[SpecError]) -> Any:
+def _map(value: Map, shape: Shape, spot: Spot) -> Map:
     result = Map(value.at)
     for key, entry in value.items():
         at = value.place(key)
-        new = printed(entry, shape.child(key), at, errors)
+        new = _printed(entry, shape.child(key), spot.inner(key, at))
         if new is not DROP:
             result.put(key, new, at)
-    return result if result or shape.fields is not None else DROP
+    return result
 
 
-def _seq(value: Seq, shape: Shape, errors: list[SpecError]) -> Seq:
+def _seq(value: Seq, shape: Shape, spot: Spot) -> Seq:
     result, items = Seq(value.at), shape.items or ANYTHING
-    for entry, at in value.entries():
-        new = printed(entry, items, at, errors)
+    for index, (entry, at) in enumerate(value.entries()):
+        new = _printed(entry, items, spot.inner(index, at))
         result.push("" if new is DROP else new, at)
     return result
 
 
-def _scalar(value: Any, shape: Shape, at: At, errors: list[SpecError]) -> Any:
+def _scalar(value: Any, shape: Shape, spot: Spot) -> Any:
     try:
         new = FORMS[shape.form](value)
     except ValueError as error:
-        errors.append(BadValue(str(error), where=str(at)))
+        spot.wrong(str(error))
         return DROP
     return DROP if not shape.keep and new == _ZEROS.get(shape.form, DROP) else new
 
@@ -141,7 +166,7 @@ FORMS: dict[Form, Callable[[Any], Any]] = {
 }
 
 
-def _strings(value: Any, _shape: Shape, _at: At, _errors: list[SpecError]) -> Any:
+def _strings(value: Any, _shape: Shape, _spot: Spot) -> Any:
     """A map of texts; null is the empty text."""
     if value is None:
         return DROP
@@ -151,7 +176,7 @@ def _strings(value: Any, _shape: Shape, _at: At, _errors: list[SpecError]) -> An
     return result or DROP
 
 
-def _variables(value: Any, _shape: Shape, _at: At, errors: list[SpecError]) -> Any:
+def _variables(value: Any, _shape: Shape, spot: Spot) -> Any:
     """A map of texts; null stays null."""
     if value is None:
         return DROP
@@ -159,19 +184,19 @@ def _variables(value: Any, _shape: Shape, _at: At, errors: list[SpecError]) -> A
     for key, entry in source.items():
         at = source.place(key)
         if key != key.rstrip():
-            errors.append(BadValue(f'"{key}" is no name of a variable', where=str(at), fix="remove the blank"))
+            spot.wrong(f'"{key}" is no name of a variable', at=at, fix="remove the blank")
         result.put(key, None if entry is None else text(entry), at)
     return result or DROP
 
 
-def _command(value: Any, shape: Shape, at: At, errors: list[SpecError]) -> Any:
+def _command(value: Any, shape: Shape, spot: Spot) -> Any:
     """A list of words, or None; a text is split as a shell would."""
     if not isinstance(value, str):
-        return _seq(value, shape, errors) if isinstance(value, Seq) else None
+        return _seq(value, shape, spot) if isinstance(value, Seq) else None
     try:
-        return _seq_of(words.split(value)[0], at)
+        return _seq_of(words.split(value)[0], spot.at)
     except ValueError as error:
-        errors.append(BadValue(f'"{value}" is no command line', where=str(at), why=str(error)))
+        spot.wrong(f'"{value}" is no command line', why=str(error))
         return None
 
 
@@ -182,32 +207,26 @@ def _seq_of(items: list[str], at: At) -> Seq:
     return result
 
 
-def _test(value: Any, shape: Shape, at: At, errors: list[SpecError]) -> Any:
+def _test(value: Any, shape: Shape, spot: Spot) -> Any:
     """A text runs in a shell; a list says by its first item how it runs."""
     if isinstance(value, str):
-        return _seq_of(["CMD-SHELL", value], at)
+        return _seq_of(["CMD-SHELL", value], spot.at)
     if not isinstance(value, Seq) or not value:
         return DROP
     if value[0] not in ("NONE", "CMD", "CMD-SHELL"):
-        what = f'"{value[0]}" is no kind of check'
-        errors.append(
-            BadValue(
-                what,
-                where=str(value.place(0)),
-                fix=f"begin with CMD: [CMD, {value[0]}, ...]; or with CMD-SHELL or NONE",
-            )
-        )
-    return _seq(value, shape, errors)
+        fix = f"begin with CMD: [CMD, {value[0]}, ...]; or with CMD-SHELL or NONE"
+        spot.wrong(f'"{value[0]}" is no kind of check', at=value.place(0), fix=fix)
+    return _seq(value, shape, spot)
 
 
-def _hosts(value: Any, _shape: Shape, _at: At, errors: list[SpecError]) -> Any:
+def _hosts(value: Any, _shape: Shape, spot: Spot) -> Any:
     if value is None:
         return DROP
     found: list[tuple[str, At]] = []
     for entry, at in hosts_list(value).entries():
         host, separator, addresses = entry.partition("=" if "=" in entry else ":")
         if not separator:
-            errors.append(BadValue(f'"{entry}" names no address', where=str(at), fix="write host=address"))
+            spot.wrong(f'"{entry}" names no address', at=at, fix="write host=address")
         for address in addresses.split(","):
             bare = address[1:-1] if address.startswith("[") and address.endswith("]") else address
             found.append((f"{host}={bare}", at))
@@ -217,59 +236,59 @@ def _hosts(value: Any, _shape: Shape, _at: At, errors: list[SpecError]) -> Any:
     return result or DROP
 
 
-def _ulimit(value: Any, shape: Shape, at: At, errors: list[SpecError]) -> Any:
+def _ulimit(value: Any, shape: Shape, spot: Spot) -> Any:
     if isinstance(value, Map):
-        return _map(value, shape, errors)
+        return _map(value, shape, spot)
     if isinstance(value, float):
-        errors.append(BadValue(f"{text(value)} is no limit", where=str(at), fix="write an integer"))
+        spot.wrong(f"{text(value)} is no limit", fix="write an integer")
         return DROP
-    return int(value) or Map(at)
+    return int(value) or Map(spot.at)
 
 
-def _attachments(value: Any, shape: Shape, _at: At, errors: list[SpecError]) -> Any:
+def _attachments(value: Any, shape: Shape, spot: Spot) -> Any:
     if value is None:
         return DROP
     result, inner = Map(value.at), shape.values or ANYTHING
     for name, entry in value.items():
         at = value.place(name)
-        result.put(name, None if entry is None else _map(entry, inner, errors), at)
+        result.put(name, None if entry is None else _map(entry, inner, spot.inner(name, at)), at)
     return result or DROP
 
 
-def _exposed(value: Any, _shape: Shape, _at: At, _errors: list[SpecError]) -> Any:
+def _exposed(value: Any, _shape: Shape, _spot: Spot) -> Any:
     result = Seq(value.at)
     for entry, at in value.entries():
         result.push(text(entry), at)
     return result or DROP
 
 
-def _ssh(value: Any, _shape: Shape, _at: At, errors: list[SpecError]) -> Any:
+def _ssh(value: Any, _shape: Shape, spot: Spot) -> Any:
     """A list of `default` and `id=path`."""
     source, result = as_map(value), Seq(value.at)
     for key, entry in source.items():
         if isinstance(value, Seq) and entry is None and key != "default":
-            errors.append(BadValue(f'"{key}" names no socket or key', where=str(source.place(key)), fix="id=PATH"))
+            spot.wrong(f'"{key}" names no socket or key', at=source.place(key), fix="id=PATH")
         result.push(key if not entry else f"{key}={text(entry)}", source.place(key))
     return result or DROP
 
 
-def _gpus(value: Any, shape: Shape, _at: At, errors: list[SpecError]) -> Any:
-    return _seq(as_list(value), shape, errors) or DROP
+def _gpus(value: Any, shape: Shape, spot: Spot) -> Any:
+    return _seq(as_list(value), shape, spot) or DROP
 
 
-def _opt_out(value: Any, _shape: Shape, _at: At, _errors: list[SpecError]) -> Any:
+def _opt_out(value: Any, _shape: Shape, _spot: Spot) -> Any:
     """What is true anyway is printed only when it is not."""
     return False if value is False else DROP
 
 
-def _listed(value: Any, shape: Shape, at: At, errors: list[SpecError]) -> Any:
+def _listed(value: Any, shape: Shape, spot: Spot) -> Any:
     items = shape.items or ANYTHING
-    return _seq(as_list(value, at), Shape(items=items), errors)
+    return _seq(as_list(value, spot.at), Shape(items=items), spot)
 
 
-def _watch(value: Any, shape: Shape, _at: At, errors: list[SpecError]) -> Any:
+def _watch(value: Any, shape: Shape, spot: Spot) -> Any:
     """Each rule shows what it runs, also nothing."""
-    result = _map(value, shape, errors)
+    result = _map(value, shape, spot)
     if "exec" not in result:
         result.put("exec", Map(result.at), result.at)
     if "command" not in result["exec"]:
@@ -277,7 +296,7 @@ def _watch(value: Any, shape: Shape, _at: At, errors: list[SpecError]) -> Any:
     return result
 
 
-SPECIALS: dict[Rule, Callable[[Any, Shape, At, list[SpecError]], Any]] = {
+SPECIALS: dict[Rule, Callable[[Any, Shape, Spot], Any]] = {
     Rule.LABELS: _strings,
     Rule.OPTIONS: _strings,
     Rule.VARIABLES: _variables,

@@ -2,6 +2,7 @@
 
 libyaml gives events, this module the values: duplicate keys and keys that are no strings are refused, anchors may be
 set again, `<<` merges, aliases and depth have a budget, `!reset` and `!override` are kept for `merge`.
+A mistake that leaves the rest of the file readable does not end the reading.
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
-from orchestrator.errors import BadYaml
+from orchestrator.errors import BadYaml, SpecError
 from orchestrator.spec import scalars
-from orchestrator.spec.tree import At, Map, Override, Reset, Seq
+from orchestrator.spec.findings import MAX_FINDINGS, raise_all
+from orchestrator.spec.tree import BROKEN, At, Broken, Map, Override, Reset, Seq
 
 MAX_DEPTH = 100
-MAX_ALIASED = 200_000
-"""Values that aliases may stand for in one file: enough for any real one, too few for a bomb."""
+MAX_VALUES = 200_000
+"""Values in one file, those that aliases stand for included: ten times the largest real one, too few for a bomb."""
 
 _TAGS = "tag:yaml.org,2002:"
 _TAGGED: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "null": (type(None),)}
@@ -40,14 +42,26 @@ def documents(content: bytes, file: str) -> list[Any]:
     """Each YAML document in `content`, in order; none for a file of comments.
 
     file: its name as people shall see it.
-    Raises BadYaml with the place.
+    Raises BadYaml with the place, or all of them as SeveralErrors.
     """
+    errors: list[SpecError] = []
+    found = readable(content, file, errors)
+    raise_all(errors)
+    return found or []
+
+
+def readable(content: bytes, file: str, errors: list[SpecError]) -> list[Any] | None:
+    """The same with all that is wrong in `errors` and BROKEN in place of its value; None if no further can be read."""
+    composer = _Composer(file, yaml.parse(content, Loader=_LOADER), errors)
     try:
-        return _Composer(file, yaml.parse(content, Loader=_LOADER)).documents()
+        return composer.documents()
+    except BadYaml as error:
+        errors.append(error)
     except yaml.MarkedYAMLError as error:
-        raise _bad_yaml(content, file, error) from error
+        errors.append(_bad_yaml(content, file, error))
     except (yaml.YAMLError, UnicodeError) as error:
-        raise BadYaml("the text is no YAML", where=file, why=" ".join(str(error).split())) from error
+        errors.append(BadYaml("the text is no YAML", where=file, why=" ".join(str(error).split())))
+    return None
 
 
 def _bad_yaml(content: bytes, file: str, error: Any) -> BadYaml:
@@ -93,8 +107,8 @@ class _Anchor(NamedTuple):
 class _Composer:
     """Builds values from events; one per file."""
 
-    def __init__(self, file: str, events: Iterator[Event]) -> None:
-        self._file = file
+    def __init__(self, file: str, events: Iterator[Event], errors: list[SpecError]) -> None:
+        self._file, self._errors = file, errors
         self._next: Callable[[], Event] = events.__next__
         self._events = events
         self._anchors: dict[str, _Anchor | None] = {}
@@ -124,12 +138,22 @@ class _Composer:
     def _fail(self, event: Event, what: str, why: str = "", fix: str = "") -> BadYaml:
         return BadYaml(what, where=str(self._at(event)), why=why, fix=fix)
 
+    def _broken(self, event: Event, what: str, why: str = "", fix: str = "") -> Broken:
+        """Note a mistake that the rest of the file can be read in spite of."""
+        error = self._fail(event, what, why, fix)
+        if len(self._errors) >= MAX_FINDINGS:
+            raise error
+        self._errors.append(error)
+        return BROKEN
+
     def _node(self, event: Event, depth: int) -> Any:
         kind = type(event)
         self._size += 1
         if kind is AliasEvent:
             return self._alias(event, depth)
         self._deepest = max(self._deepest, depth)
+        if self._size > MAX_VALUES:
+            raise self._fail(event, f"the file holds more than {MAX_VALUES} values", fix="split it into several files")
         if depth > MAX_DEPTH:
             raise self._fail(event, f"nested deeper than {MAX_DEPTH} levels")
         anchor: str | None = event.anchor  # type: ignore[attr-defined]
@@ -149,14 +173,14 @@ class _Composer:
     def _alias(self, event: Event, depth: int) -> Any:
         name: str = event.anchor  # type: ignore[attr-defined]
         if name not in self._anchors:
-            raise self._fail(event, f'alias "*{name}" has no anchor', fix=f'write "&{name}" before it')
+            return self._broken(event, f'alias "*{name}" has no anchor', fix=f'write "&{name}" before it')
         anchor = self._anchors[name]
         if anchor is None:
             raise self._fail(event, f'anchor "&{name}" contains itself')
         self._size += anchor.size
         self._deepest = max(self._deepest, depth + anchor.height)
-        if self._size > MAX_ALIASED and anchor.size > 1:
-            raise self._fail(event, f"aliases stand for more than {MAX_ALIASED} values")
+        if self._size > MAX_VALUES and anchor.size > 1:
+            raise self._fail(event, f"aliases stand for more than {MAX_VALUES} values")
         if depth + anchor.height > MAX_DEPTH:
             raise self._fail(event, f"nested deeper than {MAX_DEPTH} levels")
         return anchor.value
@@ -188,14 +212,14 @@ class _Composer:
         if tag == "binary":
             try:
                 return base64.b64decode(text, validate=False).decode()
-            except (binascii.Error, UnicodeDecodeError) as error:
-                raise self._fail(event, "!!binary holds no base64 text") from error
+            except (binascii.Error, UnicodeDecodeError):
+                return self._broken(event, "!!binary holds no base64 text")
         if tag == "str":
             return text
         value = scalars.plain_scalar(text)
         wanted = _TAGGED.get(tag)
         if wanted and not isinstance(value, wanted):
-            raise self._fail(event, f'"{text}" is no !!{tag}')
+            return self._broken(event, f'"{text}" is no !!{tag}')
         return float(value) if tag == "float" else value
 
     def _sequence(self, event: Event, depth: int) -> Seq:
@@ -215,14 +239,17 @@ class _Composer:
             at = self._at(key_event)
             if key is scalars.MERGE:
                 if merged:
-                    raise self._fail(key_event, 'duplicate key "<<"', fix="list the aliases: <<: [*a, *b]")
-                merged = self._merge_list(key_event, self._node(self._next(), depth + 1))
+                    self._broken(key_event, 'duplicate key "<<"', fix="list the aliases: <<: [*a, *b]")
+                merged += self._merge_list(key_event, self._node(self._next(), depth + 1))
                 continue
+            value = self._node(self._next(), depth + 1)
             if key in result:
-                raise self._fail(
-                    key_event, f'duplicate key "{key}"', why=f"it stands at {result.places[key]} too", fix="keep one"
-                )
-            result.put(key, self._node(self._next(), depth + 1), at)
+                what = f'duplicate key "{key}"'
+                why = f"it stands at {result.places[key]} too"
+                self._broken(key_event, what, why, "keep one")
+                _complete(result[key], value)
+            else:
+                result.put(key, value, at)
         for source in merged:
             for key, value in source.items():
                 if key not in result:
@@ -230,12 +257,16 @@ class _Composer:
         return result
 
     def _merge_list(self, event: Event, value: Any) -> list[Map]:
+        if value is BROKEN or (isinstance(value, Seq) and BROKEN in value):
+            broken = Map()
+            broken.put("<<", BROKEN)
+            return [broken]
         sources = list(value) if isinstance(value, Seq) else [value]
         if not all(isinstance(source, Map) for source in sources):
             raise self._fail(event, '"<<" takes a mapping or a list of mappings')
         self._size += sum(len(source) for source in sources)
-        if self._size > MAX_ALIASED * 2:
-            raise self._fail(event, f"aliases stand for more than {MAX_ALIASED} values")
+        if self._size > MAX_VALUES * 2:
+            raise self._fail(event, f"aliases stand for more than {MAX_VALUES} values")
         return sources or [Map()]
 
     def _key(self, event: Event) -> Any:
@@ -248,5 +279,23 @@ class _Composer:
             if event.anchor:
                 self._anchors[event.anchor] = _Anchor(value, 1, 0)
         if value is not scalars.MERGE and not isinstance(value, str):
-            raise self._fail(event, f'the key "{scalars.text(value)}" is no text', fix="put it in quotes")
+            return self._text_key(event, value)
         return value
+
+    def _text_key(self, event: Event, value: Any) -> str:
+        """The key that was meant, by an error."""
+        if not isinstance(value, Map | Seq | Broken):
+            what = f'the key "{scalars.text(value)}" is no text'
+            self._broken(event, what, fix="put it in quotes")
+            return scalars.text(value)
+        if isinstance(value, Broken):
+            raise self._errors.pop()
+        raise self._fail(event, "a key must be a text", why="here it is an alias of something else")
+
+
+def _complete(first: Any, second: Any) -> None:
+    """Of a key that stands twice the first value counts; what only the second one says may be referred to."""
+    if isinstance(first, Map) and isinstance(second, Map):
+        for key, value in second.items():
+            if key not in first:
+                first.put(key, value, second.place(key))

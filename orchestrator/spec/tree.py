@@ -69,6 +69,15 @@ class Seq(list[Any]):
         return zip(self, self.places, strict=True)
 
 
+class Broken:
+    """In place of a value that can't be known, for the text is wrong there; `interpolate` takes it out."""
+
+    __slots__ = ()
+
+
+BROKEN = Broken()
+
+
 class Timestamp(NamedTuple):
     """A YAML timestamp: as Go prints it in a text (`go`) and in JSON (`json`)."""
 
@@ -119,6 +128,13 @@ def clone(value: Any) -> Any:
             items.push(clone(entry), at)
         return items
     return value
+
+
+def size(value: Any) -> int:
+    """How many values stand in `value`, itself included."""
+    if isinstance(value, dict):
+        return 1 + sum(map(size, value.values()))
+    return 1 + sum(map(size, value)) if isinstance(value, list) else 1
 
 
 def plain(value: Any) -> Any:

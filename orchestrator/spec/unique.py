@@ -7,6 +7,7 @@ from typing import Any
 
 from orchestrator.errors import BadValue
 from orchestrator.spec import mounts
+from orchestrator.spec.findings import Findings
 from orchestrator.spec.scalars import text
 from orchestrator.spec.shape import Rule, Shape
 from orchestrator.spec.tree import Map, Seq
@@ -14,28 +15,31 @@ from orchestrator.spec.tree import Map, Seq
 Index = Callable[[Any], str]
 
 
-def unique(tree: Map, shape: Shape) -> None:
+def unique(tree: Map, shape: Shape, path: str, findings: Findings) -> None:
     """Drop repeats in every list below `tree` whose rule says what a repeat is; `tree` is changed.
 
-    A text that can't be read repeats nothing.
+    A text that can't be read repeats nothing; what else can't be read is taken out, and `findings` is told.
     """
     for key, value in tree.items():
         child = shape.child(key)
         if isinstance(value, Map):
-            unique(value, child)
+            unique(value, child, f"{path}.{key}" if path else key, findings)
         elif isinstance(value, Seq) and child.rule in INDEXES:
-            tree[key] = _distinct(value, INDEXES[child.rule])
+            tree[key] = _distinct(value, INDEXES[child.rule], f"{path}.{key}" if path else key, findings)
 
 
-def _distinct(value: Seq, index: Index) -> Seq:
+def _distinct(value: Seq, index: Index, path: str, findings: Findings) -> Seq:
     result, known = Seq(value.at), dict[str, int]()
-    for item, at in value.entries():
+    for number, (item, at) in enumerate(value.entries()):
         try:
             key = index(item)
         except ValueError as error:
-            if not isinstance(item, str):
-                raise BadValue("the entry can't stand here", where=str(at), why=str(error)) from error
-            result.push(item, at)  # for `canonical` to refuse
+            if isinstance(item, str):
+                result.push(item, at)  # for `canonical` to refuse
+                continue
+            name = f"{path}[{number}]"
+            if findings.is_whole(name):
+                findings.add(BadValue(f"{name} can't stand here", where=str(at), why=str(error)), name, subject=name)
             continue
         if key in known:
             result[known[key]], result.places[known[key]] = item, at

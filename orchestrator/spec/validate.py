@@ -1,4 +1,4 @@
-"""Does a value have the shape that the schema wants? All that is wrong comes out at once, each with its place."""
+"""Does a value have the shape that the schema wants? All that is wrong is told and taken out, each with its place."""
 
 from __future__ import annotations
 
@@ -8,25 +8,33 @@ from collections.abc import Iterable
 from typing import Any
 
 from orchestrator.errors import BadValue, SpecError, UnknownKey
+from orchestrator.spec.findings import Findings
 from orchestrator.spec.scalars import text
 from orchestrator.spec.serviceschema import CONTAINER_NAME, PULL_POLICY
 from orchestrator.spec.shape import ANYTHING, Form, Shape
 from orchestrator.spec.tree import At, Map, Seq, kind, plain
 
 
-def check(value: Any, shape: Shape, path: str, at: At, errors: list[SpecError]) -> None:
-    """Add to `errors` what is wrong with `value`, which stands at `at` and is called `path`."""
+def check(value: Any, shape: Shape, path: str, at: At, findings: Findings) -> bool:
+    """Whether `value`, which stands at `at` and is called `path`, can stay.
+
+    What is wrong with it goes to `findings`; what is wrong inside of it is taken out.
+    """
     if shape is ANYTHING:
-        return
+        return True
     found = kind(value)
     if not _fits(value, found, shape.kinds):
-        errors.append(_wrong_kind(value, found, shape, path, at))
+        findings.add(_wrong_kind(value, found, shape, path, at), path, subject=path)
     elif found == "object":
-        _check_map(value, shape, path, errors)
+        return _check_map(value, shape, path, findings)
     elif found == "array":
-        _check_seq(value, shape, path, errors)
+        _check_seq(value, shape, path, findings)
+        return True
     elif wrong := _wrong_scalar(value, found, shape):
-        errors.append(BadValue(f'{path}: "{text(value)}" {wrong}', where=str(at)))
+        findings.add(BadValue(f'{path}: "{text(value)}" {wrong}', where=str(at)), path, subject=path)
+    else:
+        return True
+    return False
 
 
 def _fits(value: Any, found: str, kinds: frozenset[str]) -> bool:
@@ -105,20 +113,35 @@ def _near(word: str, words: Iterable[str]) -> str:
     return f', did you mean "{close[0]}"?' if close else ""
 
 
-def _check_map(value: Map, shape: Shape, path: str, errors: list[SpecError]) -> None:
+def _check_map(value: Map, shape: Shape, path: str, findings: Findings) -> bool:
+    wrong = []
     for key, entry in value.items():
         at, inner = value.place(key), f"{path}.{key}" if path else key
         if not shape.knows(key):
-            errors.append(_unknown(key, entry, shape, path, at))
-        elif not (shape.fields is not None and key.startswith("x-")):
-            check(entry, shape.child(key), inner, at, errors)
-    errors.extend(
-        BadValue(f'{path} lacks "{key}"', where=str(value.at), fix=f'add "{key}"')
-        for key in shape.required
-        if key not in value
-    )
-    if shape.one_of and sum(key in value for key in shape.one_of) != 1:
-        errors.append(BadValue(f"{path} needs exactly one of {', '.join(shape.one_of)}", where=str(value.at)))
+            told = UnknownKey(key, where=str(at)) if findings.is_full else _unknown(key, entry, shape, path, at)
+            findings.add(told, inner, subject=path)
+            wrong.append(key)
+        elif shape.fields is not None and key.startswith("x-"):
+            continue
+        elif not check(entry, shape.child(key), inner, at, findings):
+            wrong.append(key)
+    for key in wrong:
+        del value[key]
+    return _is_complete(value, shape, path, findings)
+
+
+def _is_complete(value: Map, shape: Shape, path: str, findings: Findings) -> bool:
+    """Whether all that is required is there; what was taken out is not missed, but the rest is of no use."""
+    missing = [key for key in shape.required if key not in value]
+    for key in missing:
+        if not findings.is_hole(f"{path}.{key}"):
+            findings.add(BadValue(f'{path} lacks "{key}"', where=str(value.at), fix=f'add "{key}"'), path, subject=path)
+    if not shape.one_of or sum(key in value for key in shape.one_of) == 1:
+        return not missing
+    if findings.is_whole(path):
+        what = f"{path} needs exactly one of {', '.join(shape.one_of)}"
+        findings.add(BadValue(what, where=str(value.at)), path, subject=path)
+    return False
 
 
 def _unknown(key: str, value: Any, shape: Shape, path: str, at: At) -> SpecError:
@@ -148,18 +171,27 @@ def _known(key: str, value: Any, shape: Shape, place: str) -> str:
     return f"{place} knows {', '.join(sorted(fields))}"
 
 
-def _check_seq(value: Seq, shape: Shape, path: str, errors: list[SpecError]) -> None:
+def _check_seq(value: Seq, shape: Shape, path: str, findings: Findings) -> None:
     items = shape.items or ANYTHING
-    for index, (entry, at) in enumerate(value.entries()):
-        check(entry, items, f"{path}[{index}]", at, errors)
+    wrong = {
+        index
+        for index, (entry, at) in enumerate(value.entries())
+        if not check(entry, items, f"{path}[{index}]", at, findings)
+    }
     if shape.distinct:
-        _check_distinct(value, path, errors)
+        wrong |= _repeats(value, path, findings)
+    if wrong:
+        value.places[:] = [at for index, at in enumerate(value.places) if index not in wrong]
+        value[:] = [entry for index, entry in enumerate(value) if index not in wrong]
 
 
-def _check_distinct(value: Seq, path: str, errors: list[SpecError]) -> None:
-    seen: set[str] = set()
-    for entry, at in value.entries():
+def _repeats(value: Seq, path: str, findings: Findings) -> set[int]:
+    """The indexes of entries that stand there before."""
+    seen, found = set[str](), set[int]()
+    for index, (entry, at) in enumerate(value.entries()):
         shown = entry if isinstance(entry, str) else "\0" + json.dumps(plain(entry), sort_keys=True)
         if shown in seen:
-            errors.append(BadValue(f"{path} lists the same entry twice", where=str(at), fix="remove one"))
+            findings.add(BadValue(f"{path} lists the same entry twice", where=str(at), fix="remove one"), subject=path)
+            found.add(index)
         seen.add(shown)
+    return found

@@ -36,6 +36,9 @@ USUAL: Mapping[Form, tuple[str, ...]] = {
     Form.COUNT: ("1", "10"),
 }
 NUMBERS = (0, 1, -1, 80, 65536, 2**31, 2**63, 2**64, 10**30, 1.5, -0.0, float("inf"), float("nan"))
+CHARACTERS = (st.integers(32, 126) | st.integers(0, 0xD7FF) | st.integers(0xE000, 0x10FFFF)).map(chr)
+"""By number, as Hypothesis' own characters want a table that takes 200 MB to make."""
+
 TOKENS = (
     b"null", b"[]", b"{}", b'""', b"-1", b"!reset null", b"!override [a]", b"&a ", b"*a", b"<<: *a", b"${X:?}",
     b"${", b"\t", b": ", b"- ", b"\n", b'"\\0"', b"0x" + b"f" * 400, b"9" * 5000, b"2001-12-14", b".nan", b"? ",
@@ -47,7 +50,7 @@ TOKENS = (
 
 def values(shape: Shape) -> st.SearchStrategy[Any]:
     """Something that mostly has the shape."""
-    wild = st.sampled_from((*TEXTS, *NUMBERS, None, True)) | st.text(max_size=8)
+    wild = st.sampled_from((*TEXTS, *NUMBERS, None, True)) | st.text(CHARACTERS, max_size=8)
     if shape is ANYTHING:
         return wild
     right = st.one_of(*(_of_kind(shape, kind) for kind in sorted(shape.kinds)))
@@ -217,6 +220,22 @@ BOMBS: Mapping[str, Callable[[], bytes]] = {
     "a chain of two thousand extensions": lambda: (
         b"services: {s0: {image: i}" + b"".join(b", s%d: {extends: s%d}" % (n, n - 1) for n in range(1, 2000)) + b"}"
     ),
+    "two thousand extensions of a long service": lambda: (
+        b"services: {s: {image: i, environment: ["
+        + b", ".join(b"A%d=b" % n for n in range(5000))
+        + b"]}"
+        + b"".join(b", s%d: {extends: s}" % n for n in range(2000))
+        + b"}"
+    ),
+    "two thousand hooks of a long service": lambda: _service(
+        "environment: ["
+        + ", ".join(f"A{n}=b" for n in range(5000))
+        + "]\n    pre_start: ["
+        + "{command: x}, " * 2000
+        + "]"
+    ),
+    "half a million unknown keys": lambda: b"".join(b"k%d: 1\n" % n for n in range(500_000)),
+    "half a million equal keys": lambda: b"x-a: 1\n" * 500_000,
     "a service that extends itself": lambda: _service("extends: a"),
     "a file that includes itself": lambda: b"include: [stack.yml]\nservices: {}",
     "a file that extends from itself": lambda: _service("extends: {service: a, file: stack.yml}"),

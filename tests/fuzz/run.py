@@ -41,7 +41,7 @@ INPUT_CPU_S = 5.0
 """CPU time that an input of the crowd may take; the usual one takes 3 ms."""
 BOMB_CPU_S, BOMB_MB = 10.0, 400
 """What a bomb may cost; the whole of it is read before it is refused, or 16 MiB of it."""
-MEMORY_MB = 200
+MEMORY_MB = 120
 """Peak of the whole run, Hypothesis and the corpus included."""
 CHUNK = 2000
 """Hypothesis remembers every input of a run."""

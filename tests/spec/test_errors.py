@@ -53,8 +53,8 @@ def test_all_that_is_wrong_with_a_file_comes_at_once(folder: Any) -> None:
          "\n  fix: put it in quotes"),
         ("    depends_on: {db: {}}\n", 'compose.yaml:4:22: services.web.depends_on.db lacks "condition"'
          '\n  fix: add "condition"'),
-        ("    security_opt:\n      - a\n      - a\n", "compose.yaml:6:9: services.web.security_opt lists the same entry"
-         " twice\n  fix: remove one"),
+        ("    security_opt:\n      - a=b\n      - a=b\n", "compose.yaml:6:9: services.web.security_opt lists the same"
+         " entry twice\n  fix: remove one"),
         ("    depends_on:\n      - db\n", 'compose.yaml:5:9: service "web" depends on "db", which is not a service'
          "\n  fix: add it under services, which has web"),
         ("    networks: [frnt]\nnetworks: {front: }\n", 'compose.yaml:4:16: service "web" uses network "frnt", which is'
@@ -81,9 +81,9 @@ def test_a_required_variable_and_a_broken_form_are_found_together(folder: Any) -
     _write(folder, "    hostname: ${HOST:?name the host}\n    user: ${\n")
 
     assert folder.refuse() == (
-        'compose.yaml:4:5: variable "HOST" is required and not set\n  why: name the host\n'
+        'compose.yaml:4:5: services.web.hostname: variable "HOST" is required and not set\n  why: name the host\n'
         "  fix: set HOST in the environment or in .env\n"
-        'compose.yaml:5:5: "${" holds no valid variable\n  why: "${" means nothing\n'
+        'compose.yaml:5:5: services.web.user: "${" holds no valid variable\n  why: "${" means nothing\n'
         '  fix: write "$$" for a literal "$"'
     )
 

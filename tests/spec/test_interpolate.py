@@ -66,4 +66,6 @@ def test_values_are_cast_where_the_schema_wants_it(service: Callable[..., dict[s
 def test_a_cast_that_fails_says_where_and_from_what(folder: Any) -> None:
     folder.write('services:\n  a:\n    image: i\n    scale: "${N:-many}"\n')
 
-    assert folder.refuse() == 'compose.yaml:4:5: "many" is no integer\n  why: "${N:-many}" gives "many"'
+    assert (
+        folder.refuse() == 'compose.yaml:4:5: services.a.scale: "many" is no integer\n  why: "${N:-many}" gives "many"'
+    )
