@@ -20,6 +20,7 @@ from orchestrator.model.cluster import (
     HeldPort,
     HeldVolume,
     Image,
+    Move,
     Network,
     Node,
     NodeStatus,
@@ -36,6 +37,7 @@ from orchestrator.model.names import (
     interim_name,
 )
 from orchestrator.model.spec import (
+    SLOT_TEMPLATE,
     Attachment,
     Condition,
     Dependency,
@@ -68,6 +70,7 @@ OLD = Digest("0" * 64)
 
 NETWORKS = {key: NetworkSpec(key=key, name=f"shop_{key}") for key in ("back", "default")}
 VOLUMES = {key: VolumeSpec(key=key, name=f"shop_{key}") for key in ("data", "files")}
+VOLUMES["own"] = VolumeSpec(key="own", name=f"shop_own-{SLOT_TEMPLATE}")
 
 _rarely = st.sampled_from([False, False, False, True])
 
@@ -168,7 +171,7 @@ def clusters(draw: st.DrawFn, stack: StackSpec, all_ready: bool = False) -> Clus
     hosts = draw(nodes(all_ready))
     names = [node.name for node in hosts]
     containers = tuple(draw(st.one_of(_containers(stack, names), _yesterday(stack, names))))
-    engine_names = sorted(volume.name for volume in VOLUMES.values())
+    engine_names = sorted({volume.name_for(slot) for volume in VOLUMES.values() for slot in (1, 2, 3)})
     there = draw(st.sets(st.tuples(st.sampled_from(names), st.sampled_from(engine_names))))
     held = {(c.node, v.name) for c in containers for v in c.volumes if v.name.startswith("shop_")}
     volumes = sorted(there | held)
@@ -183,7 +186,8 @@ def clusters(draw: st.DrawFn, stack: StackSpec, all_ready: bool = False) -> Clus
         networks=tuple(_network(node, name, changed) for node, name in ours),
         volumes=tuple(_volume(node, name) for node, name in volumes if (node, name) not in lost),
         images=tuple(draw(_images(stack, names, containers))),
-        homes={name: node for node, name in reversed(volumes)},
+        homes=(homes := {name: node for node, name in reversed(volumes)}),
+        moves=draw(_moves(homes, names)) if draw(_rarely) else {},
         held_ports={names[-1]: (HeldPort(port=80),)} if draw(_rarely) else {},
     )
 
@@ -232,7 +236,7 @@ def _serving(stack: StackSpec, spec: ServiceSpec, slot: SlotNumber, node: NodeNa
         started_mark=f"{id}@10:00",
         networks=networks,
         network_ids={name: f"{node}/{name}" for name in networks},
-        volumes=tuple(_held(spec, id)),
+        volumes=tuple(_held(spec, slot, id)),
         ports=tuple(wanted_ports(spec, slot)),
         borrows=lenders,
     )
@@ -270,7 +274,7 @@ def _container(
         started_mark=f"{id}@10:00" if started else "",
         networks=networks,
         network_ids={name: f"{node}/{name}" for name in networks} if started else {},
-        volumes=tuple(_held(spec, id)) if spec else (),
+        volumes=tuple(_held(spec, slot, id)) if spec else (),
         ports=tuple(wanted_ports(spec, slot)) if spec and runs and config == current else (),
         replaces=draw(st.sampled_from(["", f"{service}{slot}-9"])),
     )
@@ -287,12 +291,12 @@ def _joined(draw: st.DrawFn, spec: ServiceSpec | None) -> frozenset[str]:
     return frozenset(wanted[:1] if draw(_rarely) else wanted)
 
 
-def _held(spec: ServiceSpec, id: str) -> list[HeldVolume]:
-    return [HeldVolume(name=_volume_name(mount, id), target=mount.target) for mount in spec.mounts]
+def _held(spec: ServiceSpec, slot: SlotNumber, id: str) -> list[HeldVolume]:
+    return [HeldVolume(name=_volume_name(mount, slot, id), target=mount.target) for mount in spec.mounts]
 
 
-def _volume_name(mount: Mount, id: str) -> str:
-    return VOLUMES[mount.source].name if mount.source else f"anonymous-{id}{mount.target}"
+def _volume_name(mount: Mount, slot: SlotNumber, id: str) -> str:
+    return VOLUMES[mount.source].name_for(slot) if mount.source else f"anonymous-{id}{mount.target}"
 
 
 def _network(node: NodeName, name: str, changed: set[str]) -> Network:
@@ -302,7 +306,7 @@ def _network(node: NodeName, name: str, changed: set[str]) -> Network:
 
 
 def _volume(node: NodeName, name: str) -> Volume:
-    spec = next(spec for spec in VOLUMES.values() if spec.name == name)
+    spec = next(spec for spec in VOLUMES.values() if spec.covers(name))
     return Volume(name=name, node=node, stack=STACK, key=spec.key, config=volume_hash(spec))
 
 
@@ -318,6 +322,20 @@ def _images(
         Image(ref=f"image-{name}", id=f"sha256:image-{name}", node=node, volumes=declares)
         for node, name in sorted(there)
     ]
+
+
+@st.composite
+def _moves(draw: st.DrawFn, homes: Mapping[str, NodeName], names: Sequence[NodeName]) -> dict[str, Move]:
+    """Asked for, or arrived and not tidied up."""
+    going = draw(st.sets(st.sampled_from(sorted(homes)), max_size=2)) if homes else set()
+    made = {}
+    for name in sorted(going):
+        other = draw(st.sampled_from(names))
+        has_arrived = draw(st.booleans())
+        source, target = (other, homes[name]) if has_arrived else (homes[name], other)
+        if source != target:
+            made[name] = Move(source=source, target=target)
+    return made
 
 
 def shuffled(cluster: ClusterState, intent: Intent, order: Sequence[int]) -> tuple[Intent, ClusterState]:
@@ -344,5 +362,6 @@ def shuffled(cluster: ClusterState, intent: Intent, order: Sequence[int]) -> tup
         cluster,
         **{key: tuple_of(getattr(cluster, key)) for key in ("nodes", "containers", "networks", "volumes", "images")},
         homes=mapping(cluster.homes),
+        moves=mapping(cluster.moves),
     )
     return replace(intent, stack=again), world

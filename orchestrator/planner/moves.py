@@ -39,6 +39,12 @@ def _move(world: World, draft: Draft, name: str, key: str, move: Move) -> None:
         if not world.answers(node):
             _block_for_node(world, draft, name, move, node)
             return
+    if (move.source, name) not in world.volumes:
+        reason = f"is to move from {move.source}, and is gone from there"
+        draft.block(
+            f"volume {name}", reason, severity=Severity.FAILED, fix=f'"orch up --new-volume {name}" gives it up'
+        )
+        return
     if holders := _holders(world, name, move.source):
         _block_for_holders(world, draft, name, move, holders)
         return

@@ -15,7 +15,9 @@ from orchestrator.model.plan import (
     ConnectNetwork,
     CreateContainer,
     CreateVolume,
+    MoveVolume,
     RemoveContainer,
+    RemoveCopy,
     RemoveNetwork,
     RemoveVolume,
     StartContainer,
@@ -120,7 +122,7 @@ def create_has_all_it_needs(game: Game, operation: AnyOperation) -> Iterator[str
             yield f"{name} is not there yet"
     for mount in service.mounts:
         if mount.source:
-            volume = stack.volumes[mount.source].name
+            volume = stack.volumes[mount.source].name_for(operation.slot)
             if not any((v.node, v.name) == (node, volume) for v in game.cluster.volumes):
                 yield f"volume {volume} is missing"
             if service.mode is Mode.REPLICATED and game.cluster.homes.get(volume, node) != node:
@@ -155,6 +157,26 @@ def data_is_safe(game: Game, operation: AnyOperation) -> Iterator[str]:
             yield f"its data is on {home}, or was there"
     if isinstance(operation, RemoveContainer) and operation.volumes and not game.intent.remove_volumes:
         yield "nobody asked for its volumes"
+
+
+def data_moves_whole(game: Game, operation: AnyOperation) -> Iterator[str]:
+    """It is copied from its home while nothing there can write to it; only what is not its home is removed."""
+    home = game.cluster.homes.get(getattr(operation, "name", ""))
+    if isinstance(operation, MoveVolume):
+        there = [c for c in game.cluster.containers if c.node == operation.source and c.is_running]
+        if any(v.name == operation.name for c in there for v in c.volumes):
+            yield "a running container holds it"
+        if home != operation.source or operation.name not in game.cluster.moves:
+            yield f"its home is {home}, and {game.cluster.moves} was asked for"
+    if isinstance(operation, RemoveCopy) and (
+        home in (None, operation.node) or operation.name not in game.cluster.moves
+    ):
+        yield f"its home is {home}, and {game.cluster.moves} was asked for"
+    c = game.container(operation)
+    if isinstance(operation, StartContainer) and c is not None:
+        going = {o.name for o in game.under_way.values() if isinstance(o, MoveVolume) and o.source == c.node}
+        if going & {v.name for v in c.volumes}:
+            yield "its data is being copied"
 
 
 def nothing_in_use_goes(game: Game, operation: AnyOperation) -> Iterator[str]:
@@ -197,5 +219,6 @@ RULES = (
     create_has_all_it_needs,
     one_incarnation,
     data_is_safe,
+    data_moves_whole,
     nothing_in_use_goes,
 )
