@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.engine.docker_helpers import CONFINED, DockerHelpers
 from orchestrator.engine.docker_runs import DockerRuns
 from orchestrator.engine.docker_swarm import DockerSwarm
+from orchestrator.engine.failures import not_held
 from orchestrator.engine.observe_swarm import PIN, pin_addresses
-from orchestrator.errors import Conflict, EngineError, Unreachable
+from orchestrator.errors import Conflict, EngineError, NotFound, Unreachable
 from orchestrator.model.names import ContainerId
 
 if TYPE_CHECKING:
@@ -74,7 +75,10 @@ class DockerPins(DockerHelpers, DockerSwarm, DockerRuns):
         if not addresses:
             return {}
         command = (PROGRAM, *reach_arguments(addresses, within_s=timeout_s))
-        done = await self.exec(ContainerId(pin_name(network)), command, timeout_s=timeout_s + EXEC_MARGIN_S)
+        try:
+            done = await self.exec(ContainerId(pin_name(network)), command, timeout_s=timeout_s + EXEC_MARGIN_S)
+        except (NotFound, Conflict) as error:
+            raise not_held(network, node=self.node, why=error.why) from error
         return {ip: "" if word == OK else meaning(word) for ip, word in parse_reach(done.output).items()}
 
     async def _pin_address(self, network: str) -> str | None:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.engine import observe_swarm
 from orchestrator.engine.connected import Connected, already
-from orchestrator.engine.failures import NO_MANAGER, managers_away
-from orchestrator.errors import Conflict, EngineError, Refused, Unreachable
+from orchestrator.engine.failures import NO_MANAGER, another_swarm, managers_away
+from orchestrator.errors import EngineError, Refused, Unreachable
 from orchestrator.model.cluster import Member, Swarm
 
 if TYPE_CHECKING:
@@ -78,12 +78,7 @@ class DockerSwarm(Connected):
         if known.state == "pending" and (is_theirs or not known.member):
             await self.leave_swarm(force=True)
         elif known.state != "inactive":
-            raise Conflict(
-                "can't join the networks across hosts",
-                where=self.node,
-                why=known.error or f"this engine is part of another swarm ({known.state})",
-                fix="if nobody needs that swarm any more: docker swarm leave --force on this host",
-            )
+            raise another_swarm(self.node, known.state, known.error)
         return False
 
     async def _stop_joining(self) -> bool:

@@ -28,6 +28,8 @@ SWARM: tuple[tuple[str, _Kind | None, str], ...] = (
     (r"join token|remote CA does not match", Refused, "ask a manager of that swarm for its token again"),
     (r"live-restore.* incompatible", Refused, 'take "live-restore" out of daemon.json on this host'),
     (r"could not choose an ip address to advertise", Refused, "name the address where the other hosts reach this one"),
+    (r"last manager", Refused, "make another member a manager first"),
+    (r"^node \S+ not found", NotFound, "see which members there are: orch cluster status"),
     (r"participating as a manager", Refused, "make it a plain member first"),
     (r"not (a swarm manager|part of a swarm)|from a worker node", Refused, "ask a node that is a manager"),
 )
@@ -167,6 +169,21 @@ def managers_away(error: EngineError, managers: Sequence[str]) -> Unreachable:
     why = f"{NO_MANAGER} ({', '.join(managers) or 'none is known'}): {error.why}"
     fix = "bring back the host that is a manager; if more than half of them are gone for good: orch cluster repair"
     return Unreachable(error.what, where=error.where, why=why, fix=fix)
+
+
+def another_swarm(node: str, state: str, error: str = "") -> Conflict:
+    return Conflict(
+        "can't join the networks across hosts",
+        where=node,
+        why=error or f"this engine is part of another swarm ({state})",
+        fix="if nobody needs that swarm any more: docker swarm leave --force on this host",
+    )
+
+
+def not_held(network: str, *, node: str, why: str) -> NotFound:
+    """No pin of that network runs there."""
+    fix = "the next pass holds it again: orch up"
+    return NotFound(f'network "{network}" is not held on this node', where=node, why=why, fix=fix)
 
 
 def _no_answer(error: BaseException, *, node: str, doing: str) -> EngineError:

@@ -10,7 +10,7 @@ from typing import NoReturn
 import msgspec
 
 from orchestrator.engine import translate
-from orchestrator.engine.failures import managers_away
+from orchestrator.engine.failures import another_swarm, managers_away, not_held
 from orchestrator.engine.memory_cluster import MemorySwarm, Seat
 from orchestrator.engine.memory_host import MemoryHost
 from orchestrator.engine.observe import stack_of
@@ -135,7 +135,7 @@ class MemoryNetworks(MemoryHost):
         doing = "join the networks across hosts"
         if self._swarm is not None:
             if not set(self._swarm.managers) & set(managers):
-                self._refuse_swarm("This node is already part of a swarm.", doing)
+                raise another_swarm(self.node, "active")
             return
         if self.known_facts.live_restore:
             self._refuse_swarm("--live-restore daemon configuration is incompatible with swarm mode", doing)
@@ -232,8 +232,7 @@ class MemoryNetworks(MemoryHost):
     async def reach(self, network: str, addresses: Sequence[str], *, timeout_s: float = 2.0) -> Mapping[str, str]:
         await self._enter("reach", network)
         if network not in self._pins:
-            doing = f'run a command in container "orch-pin-{network}"'
-            raise self._refusal(f"No such container: orch-pin-{network}", 404, doing)
+            raise not_held(network, node=self.node, why=f"No such container: orch-pin-{network}")
         heard = {
             host._pins.get(network)
             for host in self._wires.hosts.values()

@@ -40,10 +40,8 @@ def after_up(before: Intent | None, request: UpRequest, cluster: ClusterState) -
 
 
 def _spans(stack: StackName, cluster: ClusterState) -> bool:
-    """On several nodes; but networks that end at one host stay so while the stack has containers on them."""
-    used = {(c.node, name) for c in cluster.containers if c.stack == stack for name in c.networks}
-    kinds = {n.driver for n in cluster.networks if n.stack == stack and (n.node, n.name) in used}
-    return "overlay" in kinds or (len(cluster.nodes) > 1 and not kinds)
+    """It does already: `--span` need not be said again while it has such a network."""
+    return any(n.stack == stack and n.driver == "overlay" for n in cluster.networks)
 
 
 def _chosen(request: UpRequest) -> frozenset[ServiceName]:

@@ -85,7 +85,7 @@ async def test_a_preview_makes_no_change_and_says_what_would_be_done() -> None:
     async with cluster.control() as control:
         preview = await control.preview_up(UpRequest(stack=pair()))
 
-    assert [step.operation.title for step in preview.steps][-1] == "start web.1 on n2"
+    assert [step.operation.title for step in preview.steps][-1] == "start web.1 on n1"
     assert await counted(cluster) == 0
     assert await Stacks(cluster.store).names() == ()
     assert await cluster.store.revision() == 0

@@ -184,7 +184,7 @@ async def test_a_node_in_use_is_removed_only_by_force() -> None:
     control = await Registered(cluster, N1, N2).control()
     with pytest.raises(Conflict) as caught:
         await control.remove_node(N1)
-    assert caught.value.why == ("it has containers shop-db-1 and the data of volumes shop_data")
+    assert caught.value.why == ("it has containers shop-db-1, shop-web-1 and the data of volumes shop_data")
     await control.remove_node(N2, force=True)
     await control.remove_node(N1, force=True)
 

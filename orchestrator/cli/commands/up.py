@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--force-recreate", is_flag=True, help="replace containers whose configuration is unchanged, too")
 @click.option("--no-deps", is_flag=True, help="leave out what the named services depend on")
 @click.option("--remove-orphans", is_flag=True, help="remove containers of services that the files no longer have")
-@click.option("--span", is_flag=True, help="networks span hosts, also of a stack that runs on one: it is made anew")
+@click.option("--span", is_flag=True, help="networks span hosts, so services that share one may be anywhere")
 @click.option("--build", is_flag=True, help="build images again before anything starts")
 @click.option(
     "--new-volume",
