@@ -43,6 +43,7 @@ class _Deployment:
             "restart": self._restart(),
             "resources": self._resources(),
             "placement": placement_rules(self._name, self._deploy, self._own, self._problems),
+            "many_writers": bool(self._own.get("many_writers", False)),
         }
 
     def _refuse(self, key: str, holder: Map, why: str, fix: str = "") -> None:

@@ -16,7 +16,8 @@ from orchestrator.spec.validate import check
 from orchestrator.spec.vocabulary import FLAG, record, text
 
 KEY = "x-orch"
-SERVICE = record({"placement": record({"strategy": text(choices=("spread", "binpack"))}, is_open=False)}, is_open=False)
+_PLACEMENT = record({"strategy": text(choices=("spread", "binpack"))}, is_open=False)
+SERVICE = record({"placement": _PLACEMENT, "many_writers": FLAG}, is_open=False)
 VOLUME = record({"per_replica": FLAG}, is_open=False)
 TABLES = {"services": SERVICE, "volumes": VOLUME}
 """What holds an `x-orch` -> its keys. Anywhere else it is refused."""

@@ -90,7 +90,7 @@ def test_a_full_stack_loads_again_to_the_same_stack(folder: Any, key: str) -> No
         constraints: ["node.labels.disk == ssd", node.role!=manager]
         preferences: [{spread: node.labels.zone}, {spread: engine.labels.rack}]
         max_replicas_per_node: 2
-    x-orch: {placement: {strategy: binpack}}
+    x-orch: {placement: {strategy: binpack}, many_writers: true}
     secrets: [{source: s, mode: 0440}]
     depends_on: {db: {condition: service_healthy}}
     ulimits: {nofile: {soft: 1, hard: 2}}
