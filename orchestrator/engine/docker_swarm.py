@@ -28,6 +28,10 @@ SUBNET_BITS = 24
 """Of the networks that the engine cuts out of the pool by itself, such as the one that it keeps for itself."""
 TRIES = 5
 DEMOTION_S = 10.0
+FAREWELL_S = 1.5
+"""How long the engine goes on telling its peers that it leaves, after it said that it has. Do the last of these leave in
+the meantime, it never lets go of port 7946, and no packet of a network across hosts reaches it until dockerd is started
+again. Measured on 20.10: of hosts that left at once, all were so after two rounds; one after the other, none of 45."""
 OPEN_PORTS = "let 2377/tcp, 7946/tcp, 7946/udp and 4789/udp pass between the hosts"
 
 
@@ -90,9 +94,11 @@ class DockerSwarm(Connected):
         return False
 
     async def leave_swarm(self, *, force: bool = False) -> None:
+        """One host after the other: see FAREWELL_S."""
         with already("not part of a swarm"):
             params = {"force": "1"} if force else None
             await self._govern("leave the networks across hosts", "POST", "/swarm/leave", params=params)
+            await asyncio.sleep(FAREWELL_S)
 
     async def swarm_labels(self) -> Mapping[str, str]:
         answer = await self._govern("ask for the swarm's labels", "GET", "/swarm")
