@@ -224,6 +224,7 @@ TRANSFORMERS: dict[Rule, Transformer] = {
     Rule.BUILD_SECRETS: _items(lambda name: {"source": name}),
     Rule.ENV_FILES: _env_files,
     Rule.WORDS: _words,
+    Rule.LABEL_FILES: _words,
     Rule.NAMESERVERS: _nameservers,
     Rule.DEPENDENCIES: _dependencies,
     Rule.ATTACHMENTS: _by_name,

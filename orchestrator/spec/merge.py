@@ -141,6 +141,13 @@ def _words(base: Any, over: Any, _shape: Shape, where: Where) -> Any:
     return joined
 
 
+def _files(base: Any, over: Any, _shape: Shape, where: Where) -> Any:
+    """A text or a list, joined, what is there already left out."""
+    if over is None or base is None:
+        return base if over is None else over
+    return _appended(as_list(base), _as_entries(over, where.at))
+
+
 def _keys_as_list(value: Map) -> Seq:
     listed = Seq(value.at)
     for key, entry in sorted((key, stripped(entry)) for key, entry in value.items() if not isinstance(entry, Reset)):
@@ -283,6 +290,7 @@ RULES: dict[Rule, Merger] = {
     Rule.VARIABLES: _by_key,
     Rule.LABELS: _by_key,
     Rule.WORDS: _words,
+    Rule.LABEL_FILES: _files,
     Rule.NAMESERVERS: _words,
     Rule.ENV_FILES: _words,
     Rule.DEPENDENCIES: _dependencies,

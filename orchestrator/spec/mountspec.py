@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from orchestrator.errors import BadValue, SpecError, UnsupportedKey
 from orchestrator.model.spec import Mount, MountType
 from orchestrator.spec import sizes
+from orchestrator.spec.mounts import clean
 from orchestrator.spec.tree import At, Map, Seq
 
 _DEFAULT_OPTIONS = frozenset(("rw", "noexec", "nosuid", "nodev"))
@@ -14,6 +17,11 @@ _DEFAULT_OPTIONS = frozenset(("rw", "noexec", "nosuid", "nodev"))
 def mounts(name: str, service: Map, problems: list[SpecError]) -> tuple[Mount, ...]:
     """All mounts of service `name`, in its order; kinds that are not there yet go to `problems`."""
     found = []
+    for target, at in _targets(service):
+        if clean(target) == "/" or not target.startswith("/"):
+            what = f'service "{name}" can\'t mount on "{target}"'
+            why = "the engine takes an absolute path in the container, and not its root"
+            problems.append(BadValue(what, where=str(at), why=why, fix=_absolute(target)))
     for mount in service.get("volumes", ()):
         if mount["type"] in set(MountType):
             found.append(_mount(mount))
@@ -23,6 +31,20 @@ def mounts(name: str, service: Map, problems: list[SpecError]) -> tuple[Mount, .
     for spec, at in (service.get("tmpfs") or Seq()).entries():
         found.append(_tmpfs(name, spec, at, problems))
     return tuple(found)
+
+
+def _targets(service: Map) -> Iterator[tuple[str, At]]:
+    for mount in service.get("volumes", ()):
+        yield mount.get("target", ""), mount.place("target")
+    for spec, at in (service.get("tmpfs") or Seq()).entries():
+        yield spec.partition(":")[0], at
+
+
+def _absolute(target: str) -> str:
+    if target[:1].isalpha() and target[1:3] == ":/":
+        return "give the volume a name of two letters or more: one letter is a Windows drive"
+    path = clean(f"/{target}")
+    return f'write "{path}"' if path != "/" else "name a folder"
 
 
 def _mount(mount: Map) -> Mount:

@@ -184,7 +184,7 @@ _SERVICE_FIELDS = {
     "init": boolean(keep=True),
     "ipc": TEXT,
     "isolation": TEXT,
-    "label_file": Shape("string array", items=TEXT, rule=Rule.WORDS),
+    "label_file": Shape("string array", items=TEXT, rule=Rule.LABEL_FILES),
     "labels": LABELS,
     "links": strings(Rule.SET),
     "logging": LOGGING,

@@ -26,6 +26,7 @@ class Rule(Enum):
     WORDS = auto()
     SET = auto()
     ENV_FILES = auto()
+    LABEL_FILES = auto()
     EXPOSED = auto()
     PORTS = auto()
     MOUNTS = auto()

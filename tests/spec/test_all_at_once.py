@@ -67,7 +67,7 @@ def test_mistakes_of_every_phase_come_at_once_in_the_order_of_lines(folder: Any)
         ("services: {a: {image: i, networks: [n]}}\nnetworks: {n: 5}", "2:12: networks.n must be"),
         ("services: {a: {image: i, networks: [n]}}\nnetworks: [n]", "2:1: networks must be a mapping"),
         ("services: {a: {image: i, networks: [n]}}\nnetworks: *n", '2:11: alias "*n" has no anchor'),
-        ("services: {a: {image: i, volumes: [v:/v]}}\nvolumes: {v: {drivr: x}}", "2:15: volumes.v has no key"),
+        ("services: {a: {image: i, volumes: [vol:/v]}}\nvolumes: {vol: {drivr: x}}", "2:17: volumes.vol has no key"),
         ("services: {a: {image: i, secrets: [s]}}\nsecrets: {s: {file: 5}}", "2:15: secrets.s.file must be a text"),
         ("services: {a: {image: i, secrets: [s]}}\nsecrets: {s: {}}", '2:11: secret "s" has no source'),
         ("services: {a: {image: i, volumes: [{type: bind, source: 5, target: /t}]}}", "1:49: services.a.volumes[0].so"),

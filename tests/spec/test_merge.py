@@ -94,3 +94,17 @@ def test_names_do_not_merge_with_a_number(folder: Any, key: str, first: str, sec
     )
 
     assert key in folder.refuse(files=("compose.yaml", "over.yml"))
+
+
+def test_label_files_are_told_apart_by_their_whole_name(folder: Any) -> None:
+    for name in ("a=b", "a=c", "x"):
+        (folder.path / name).write_text(f"from.{name[-1]}=1\n")
+    folder.write(
+        "services: {a: {image: i, label_file: [a=b, a=c, a=c]}}\n",
+        over_yml="services: {a: {label_file: [x, a=b]}}\n",
+    )
+
+    service = folder.compose(files=("compose.yaml", "over.yml"))["services"]["a"]
+
+    assert service["labels"] == {"from.b": "1", "from.c": "1", "from.x": "1"}
+    assert [path.rpartition("/")[2] for path in service["label_file"]] == ["a=b", "a=c", "a=c", "x"]

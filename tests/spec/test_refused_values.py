@@ -30,6 +30,20 @@ def refused(folder: Any, keys: str) -> str:
         ("tmpfs: ['/t:size=big']", '"size=big" is no option of a tmpfs'),
         ("user: '" + "${A:-" * 3000 + "}" * 3000 + "'", "nests too many variables"),
         ("volumes: [{type: cluster, source: b, target: /b}]", 'orch does not honour mounts of type "cluster" yet'),
+        ("volumes: ['./b:data']", 'compose.yaml:4:15: service "a" can\'t mount on "data"\n  why: the engine takes an'),
+        ("volumes: [{type: bind, source: /b, target: x/../y}]", 'can\'t mount on "y"'),
+        (
+            "volumes: ['b:/data']",
+            'can\'t mount on "b:/data"\n  why: the engine takes an absolute path in the container, and'
+            " not its root\n  fix: give the volume a name of two letters or more",
+        ),
+        ("volumes: ['./b:/.']", 'can\'t mount on "/"'),
+        ("volumes: [{type: tmpfs, target: ''}]", 'can\'t mount on ""'),
+        (
+            "tmpfs: run",
+            'service "a" can\'t mount on "run"\n  why: the engine takes an absolute path in the container, and'
+            ' not its root\n  fix: write "/run"',
+        ),
     ],
 )
 def test_a_value_is_refused_with_its_place(folder: Any, keys: str, told: str) -> None:
