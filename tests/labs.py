@@ -20,9 +20,7 @@ import os
 import re
 import tempfile
 import time
-import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -64,8 +62,8 @@ def clean(lab: Lab, nodes: int, engine: str, *, images: bool = True) -> None:
     """
     lab.up(nodes, engine, tls=True)
     sockets = [lab.socket(node) for node in lab.nodes()]
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(_leave, sockets))
+    for socket in sockets:
+        _leave(socket)
     for node in lab.nodes():
         _shut_the_gossip_port(lab, node)
     for socket in sockets:
@@ -73,9 +71,10 @@ def clean(lab: Lab, nodes: int, engine: str, *, images: bool = True) -> None:
 
 
 def _leave(socket: Path) -> None:
-    """All at once: a manager whose quorum has left answers late."""
+    """One host after the other: see FAREWELL_S."""
     try:
         api.ask(socket, "POST", "/swarm/leave?force=1", timeout_s=60)
+        time.sleep(FAREWELL_S)
     except LabError as error:
         if "not part of a swarm" not in error.why:
             raise

@@ -29,9 +29,12 @@ SUBNET_BITS = 24
 TRIES = 5
 DEMOTION_S = 10.0
 FAREWELL_S = 1.5
-"""How long the engine goes on telling its peers that it leaves, after it said that it has. Do the last of these leave in
-the meantime, it never lets go of port 7946, and no packet of a network across hosts reaches it until dockerd is started
-again. Measured on 20.10: of hosts that left at once, all were so after two rounds; one after the other, none of 45."""
+"""How long an engine goes on telling its peers that it leaves, after it said that it has left.
+
+Do the last of these leave in the meantime, it never lets go of port 7946, and no packet of a network across hosts
+reaches it until dockerd is started again. Measured on 20.10: of hosts that left at once, all were so after two rounds;
+of those that left one after the other, none of 45.
+"""
 OPEN_PORTS = "let 2377/tcp, 7946/tcp, 7946/udp and 4789/udp pass between the hosts"
 
 
