@@ -31,8 +31,6 @@ from orchestrator.lab import Lab, api, build_images, cgroups, host
 
 BUSYBOX = "orch/busybox:1"
 ENGINES = ("20.10", "26.1")
-FAREWELL_S = 1.5
-"""Between hosts that leave a swarm: without it engines go on holding port 7946, and never reach another swarm."""
 _NAME = re.compile(r"t(\d+)-[a-z0-9]+")
 
 
