@@ -31,6 +31,8 @@ from orchestrator.lab import Lab, api, build_images, cgroups, host
 
 BUSYBOX = "orch/busybox:1"
 ENGINES = ("20.10", "26.1")
+FAREWELL_S = 1.5
+"""Between hosts that leave a swarm: at once, they would hold on to port 7946 and carry no traffic ever after."""
 _NAME = re.compile(r"t(\d+)-[a-z0-9]+")
 
 
