@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 
 import msgspec
 
@@ -100,7 +99,8 @@ class FabricVerbs:
     async def _begun_anew(self, swarms: dict[NodeName, Swarm]) -> tuple[NodeName, ...]:
         """No manager is left: all leave, and the next `orch up` makes the networks anew."""
         inside = [node for node, swarm in swarms.items() if swarm.member]
-        await asyncio.gather(*(self._hosts.engines[node].leave_swarm(force=True) for node in inside))
+        for node in inside:  # at once, they would hold on to port 7946: FAREWELL_S in engine/docker_swarm.py
+            await self._hosts.engines[node].leave_swarm(force=True)
         await self._record.forget()
         return tuple(sorted(inside))
 
