@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.engine.protocol import UploadedFile
 from orchestrator.errors import Conflict, NotFound, Refused, TooOld
-from orchestrator.model.names import Digest
+from orchestrator.model.names import COMPOSE_VOLUME, Digest
 from orchestrator.model.options import HostOptions
 from orchestrator.model.spec import Build, FileGrant, Mount, MountType, NetworkSpec
 
@@ -96,6 +96,21 @@ async def test_a_volume_is_made_once_and_says_whose_it_is(case: Case) -> None:
 
     (found,) = [v for v in await case.engine.volumes() if v.name == name]
     assert (found.stack, found.key, found.config, found.driver) == (case.stack, "data", Digest("beef"), "local")
+
+
+async def test_a_volume_says_what_it_is_made_of_and_who_holds_it(case: Case) -> None:
+    name = await case.volume("data")
+    mounts = (Mount(type=MountType.VOLUME, source="data", target="/data"),)
+    id = await case.engine.create_container(case.request("db", mounts=mounts, volumes={"data": name}))
+    plain = await case.engine.volume(name)
+    sized = await case.engine.volume(name, is_sized=True)
+    await case.engine.remove(id)
+
+    assert (plain.name, plain.driver, plain.labels[COMPOSE_VOLUME], plain.references) == (name, "local", "data", None)
+    assert plain.created_at is not None
+    assert sized.references == 1
+    with pytest.raises(NotFound):
+        await case.engine.volume(f"{name}x")
 
 
 async def test_a_volume_in_use_is_kept(case: Case) -> None:
