@@ -31,11 +31,30 @@ class DockerImages(Connected):
         with already("no such image"):
             await self._work(f'remove image "{ref}"', lambda api: api.remove_image(ref))
 
-    async def pull(self, ref: str, *, platform: str = "", progress: Progress | None = None) -> None:
-        work = partial(images.pull, ref, platform)
+    async def pull(self, ref: str, *, platform: str = "", digest: str = "", progress: Progress | None = None) -> None:
+        work = partial(images.pull, digest or ref, platform)
         async for line in self._client.stream(f'pull image "{ref}"', work, idle_s=images.SILENCE_S):
             if progress is not None:
                 progress(line)
+        if digest and "@" not in ref:  # what comes by its digest has no other name yet
+            await self.tag(digest, ref)
+
+    async def images(self) -> tuple[Image, ...]:
+        """What only an inspection tells (`has_check`, `volumes`, `fetched_at`) is left out."""
+        listed = await self._client.call("list images", lambda api: api.ask("GET", "/images/json"))
+        found = (image for one in listed for image in observe.images_of(one, self.node))
+        return tuple(sorted(found, key=lambda image: image.ref))
+
+    async def digest(self, ref: str, *, platform: str = "") -> str:
+        """Of the list of platforms, where there is one: the engine takes the right one of it."""
+        work = partial(images.digest, ref, platform)
+        return await self._client.call(f'ask the registry for image "{ref}"', work, timeout_s=self._slow_s, alone=True)
+
+    async def tag(self, ref: str, name: str) -> None:
+        params = dict(zip(("repo", "tag"), images.split_name(name), strict=True))
+        await self._work(
+            f'give image "{ref}" the name "{name}"', lambda api: api.ask("POST", f"/images/{ref}/tag", params=params)
+        )
 
     async def build(self, ref: str, build: Build, *, progress: Progress | None = None) -> None:
         from orchestrator.engine.build import build as build_image

@@ -35,6 +35,26 @@ def pull(ref: str, platform: str, api: Api, emit: Callable[[str], None]) -> None
         told.take(said)
 
 
+def digest(ref: str, platform: str, api: Api) -> str:
+    """`name@sha256:...` as the registry has it now, asked with the credentials that `pull` uses.
+
+    raises StreamedError: there is nothing for that platform
+    """
+    api.reload_config()
+    answer = api.inspect_distribution(ref)  # type: ignore[no-untyped-call]
+    offered = {f"{one['os']}/{one['architecture']}" for one in answer.get("Platforms") or ()}
+    if platform and offered and "/".join(platform.split("/")[:2]) not in offered:
+        raise StreamedError(f"no matching manifest for {platform} in {ref}, which has {', '.join(sorted(offered))}")
+    return f"{split_name(ref)[0]}@{answer['Descriptor']['digest']}"
+
+
+def split_name(ref: str) -> tuple[str, str]:
+    """`registry:5000/app/web:2` as name and tag, the tag `latest` where there is none; a digest is left out."""
+    name, _, last = ref.partition("@")[0].rpartition("/")
+    last, _, tag = last.partition(":")
+    return (f"{name}/{last}" if name else last), tag or "latest"
+
+
 def error_in(said: Mapping[str, Any]) -> str:
     """The error that a line of progress carries, or nothing."""
     return str((said.get("errorDetail") or {}).get("message") or said.get("error") or "")

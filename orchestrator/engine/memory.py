@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 
 import msgspec
@@ -21,6 +21,7 @@ from orchestrator.engine.failures import managers_away
 from orchestrator.engine.memory_cluster import MemoryCluster
 from orchestrator.engine.memory_host import Clock, default_facts
 from orchestrator.engine.memory_networks import MemoryNetworks
+from orchestrator.engine.memory_shelves import MemoryShelves
 from orchestrator.engine.observe import is_one_off, stack_of
 from orchestrator.engine.protocol import (
     ContainerRequest,
@@ -30,13 +31,11 @@ from orchestrator.engine.protocol import (
     ExecSession,
     LogLine,
     NetworkJoin,
-    Progress,
     UploadedFile,
 )
 from orchestrator.errors import EngineError, NotFound, Refused, Unreachable
-from orchestrator.model.cluster import Container, ContainerState, EngineFacts, Image, Volume, VolumeDetails
-from orchestrator.model.names import COMPOSE_VOLUME, HASH, ContainerId, Digest, StackName
-from orchestrator.model.spec import Build, VolumeSpec
+from orchestrator.model.cluster import Container, ContainerState, EngineFacts
+from orchestrator.model.names import ContainerId, StackName
 
 __all__ = ["Behaviour", "Clock", "MemoryCluster", "MemoryEngine", "default_facts"]
 
@@ -45,7 +44,7 @@ LOOK_S = 0.01
 ALIVE = (ContainerState.RUNNING, ContainerState.RESTARTING)
 
 
-class MemoryEngine(MemoryNetworks):
+class MemoryEngine(MemoryNetworks, MemoryShelves):
     """One imagined Docker host, as an `Engine`."""
 
     # -- the host --------------------------------------------------------------------------------------------------
@@ -91,7 +90,7 @@ class MemoryEngine(MemoryNetworks):
         if (other := self._named(request.name)) is not None:
             taken = f'Conflict. The container name "/{request.name}" is already in use by container "{other.id}".'
             raise self._refusal(taken, 409, doing)
-        image = self.images.get(request.service.image)
+        image = self.held_images.get(request.service.image)
         if image is None:
             raise self._refusal(f"No such image: {request.service.image}", 404, doing)
         return self._made(request, image)
@@ -168,88 +167,6 @@ class MemoryEngine(MemoryNetworks):
         if box.name != name:
             box.name = name
             self._tell(box, [(EventKind.RENAME, "")])
-
-    # -- volumes, images -------------------------------------------------------------------------------------------
-
-    async def volumes(self) -> tuple[Volume, ...]:
-        await self._enter("volumes")
-        return tuple(sorted(self._volumes.values(), key=lambda volume: volume.name))
-
-    async def volume(self, name: str, *, is_sized: bool = False) -> VolumeDetails:
-        await self._enter("volume", name)
-        if name not in self._volumes:
-            raise self._refusal(f"get {name}: no such volume", 404, f'look at volume "{name}"')
-        known = self._described.get(name) or VolumeDetails(name=name)
-        holders = sum(name in {held.name for held in box.volumes} for box in self._boxes.values())
-        return msgspec.structs.replace(known, references=holders if is_sized else None)
-
-    async def create_volume(self, volume: VolumeSpec, labels: Mapping[str, str]) -> None:
-        await self._enter("create_volume", volume.name)
-        if volume.name not in self._volumes:
-            self._described[volume.name] = VolumeDetails(
-                name=volume.name,
-                driver=volume.driver or "local",
-                driver_opts=volume.driver_opts,
-                labels=labels,
-                created_at=self.clock(),
-            )
-        made = Volume(
-            name=volume.name,
-            node=self.node,
-            stack=stack_of(labels),
-            key=labels.get(COMPOSE_VOLUME, ""),
-            config=Digest(labels.get(HASH, "")),
-            driver=volume.driver or "local",
-        )
-        self._volumes.setdefault(volume.name, made)
-
-    async def remove_volume(self, name: str) -> None:
-        await self._enter("remove_volume", name)
-        users = [box.id for box in self._boxes.values() if name in {held.name for held in box.volumes}]
-        if users:
-            used = f"remove {name}: volume is in use - [{', '.join(users)}]"
-            raise self._refusal(used, 409, f'remove volume "{name}"')
-        self._volumes.pop(name, None)
-
-    async def image(self, ref: str) -> Image | None:
-        await self._enter("image", ref)
-        return self.images.get(ref)
-
-    async def remove_image(self, ref: str) -> None:
-        await self._enter("remove_image", ref)
-        if any(box.request.service.image == ref for box in self._boxes.values()):
-            used = f'conflict: unable to remove repository reference "{ref}" (must force) - container is using it'
-            raise self._refusal(used, 409, f'remove image "{ref}"')
-        self.images.pop(ref, None)
-
-    async def pull(self, ref: str, *, platform: str = "", progress: Progress | None = None) -> None:
-        await self._enter("pull", ref)
-        if ref not in self.registry:
-            denied = f"pull access denied for {ref}, repository does not exist or may require 'docker login'"
-            raise self._refusal(denied, 404, f'pull image "{ref}"')
-        if progress is not None:
-            progress(f"pulling {ref}" + (f" for {platform}" if platform else ""))
-        self.images[ref] = self.registry[ref]
-
-    async def build(self, ref: str, build: Build, *, progress: Progress | None = None) -> None:
-        """The image is another one each time that `build` is."""
-        await self._enter("build", ref)
-        if progress is not None:
-            progress(f"building {ref}")
-        for tag in (ref, *build.tags):
-            self.images[tag] = self._image(ref, version=repr(build))
-
-    async def save(self, ref: str) -> AsyncGenerator[bytes]:
-        await self._enter("save", ref)
-        if ref not in self.images:
-            raise self._refusal("reference does not exist", 404, f'save image "{ref}"')
-        yield msgspec.json.encode(self.images[ref])
-
-    async def load(self, archive: AsyncIterator[bytes]) -> None:
-        content = b"".join([piece async for piece in archive])
-        image = msgspec.json.decode(content, type=Image)
-        await self._enter("load", image.ref)
-        self.images[image.ref] = msgspec.structs.replace(image, node=self.node)
 
     # -- what runs in them -----------------------------------------------------------------------------------------
 

@@ -8,11 +8,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
+import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
+import msgspec
+
 from orchestrator.engine.boxes import Behaviour, Box, Happening
 from orchestrator.engine.failures import refusal
+from orchestrator.engine.images import split_name
 from orchestrator.engine.memory_cluster import MemoryCluster, MemorySwarm, Seat
 from orchestrator.engine.observe import is_one_off, stack_of
 from orchestrator.engine.protocol import ContainerRequest, EngineEvent, EventKind, UploadedFile
@@ -25,7 +29,10 @@ from orchestrator.model.spec import MountType
 Clock = Callable[[], datetime]
 """Gives the moment, an aware UTC datetime."""
 
+Content = dict[str, tuple[tarfile.TarInfo, bytes]]
+"""What is in a volume, by its path in an archive."""
 FIRST_FREE_PORT = 49153
+IMAGE_BYTES = 4_000_000
 ALL = "*"
 
 
@@ -66,8 +73,10 @@ class MemoryHost:
         self.known_facts = facts or default_facts(node)
         self.behaviours: dict[str, Behaviour] = {}
         self.registry: dict[str, Image] = {}
+        self.pushed: dict[str, Image] = {}
+        """All that the registry ever had, by `name@sha256:...`."""
         self.calls: list[tuple[str, str]] = []
-        self.images: dict[str, Image] = {}
+        self.held_images: dict[str, Image] = {}
         self.known_routes: tuple[str, ...] = ()
         """Beside those of its own networks."""
         self._wires = MemoryCluster() if cluster is None else cluster
@@ -79,6 +88,7 @@ class MemoryHost:
         self._boxes: dict[str, Box] = {}
         self._networks: dict[str, Network] = {}
         self._volumes: dict[str, Volume] = {}
+        self._contents: dict[str, Content] = {}
         self._described: dict[str, VolumeDetails] = {}
         self._faults: dict[str, list[EngineError]] = {}
         self._hung: set[str] = set()
@@ -94,12 +104,15 @@ class MemoryHost:
     def has(self, *refs: str, has_check: bool = False, volumes: tuple[str, ...] = ()) -> None:
         """The images are on this host."""
         for ref in refs:
-            self.images[ref] = self._image(ref, has_check, volumes)
+            self.held_images[ref] = self._image(ref, has_check, volumes)
 
-    def offers(self, *refs: str, has_check: bool = False, volumes: tuple[str, ...] = ()) -> None:
-        """The registry that this host reaches has the images."""
+    def offers(self, *refs: str, has_check: bool = False, volumes: tuple[str, ...] = (), version: str = "") -> None:
+        """The registry that this host reaches has the images; another `version` takes the name, the old one stays."""
         for ref in refs:
-            self.registry[ref] = self._image(ref, has_check, volumes)
+            image = self._image(ref, has_check, volumes, version)
+            digest = hashlib.sha256(image.id.encode()).hexdigest()
+            image = msgspec.structs.replace(image, repo_digest=f"{split_name(ref)[0]}@sha256:{digest}")
+            self.registry[ref] = self.pushed[image.repo_digest] = image
 
     def fail(self, call: str, error: EngineError, times: int = 1) -> None:
         """The next `times` calls of that name, or of any name ("*"), raise `error` and do nothing."""
@@ -199,7 +212,7 @@ class MemoryHost:
 
     def _image(self, ref: str, has_check: bool = False, volumes: tuple[str, ...] = (), version: str = "") -> Image:
         id = "sha256:" + hashlib.sha256(f"{ref}/{version}".encode()).hexdigest()
-        return Image(ref=ref, id=id, node=self.node, has_check=has_check, volumes=volumes)
+        return Image(ref=ref, id=id, node=self.node, size_bytes=IMAGE_BYTES, has_check=has_check, volumes=volumes)
 
     def _made(self, request: ContainerRequest, image: Image) -> ContainerId:
         names = (request.name, request.service.name, request.service.image)

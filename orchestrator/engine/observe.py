@@ -6,10 +6,11 @@ Sources: Docker Engine API 1.41 to 1.49, inspect and list of containers, network
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from orchestrator.engine.images import split_name
 from orchestrator.engine.observe_swarm import device_ids_of, generic_of, subnets_of, swarm_of
 from orchestrator.engine.protocol import EngineEvent, EventKind
 from orchestrator.model.cluster import (
@@ -250,10 +251,28 @@ def image_of(inspected: Json, ref: str, node: NodeName, *, clock_offset_s: float
         ref=ref,
         id=inspected["Id"],
         node=node,
+        repo_digest=_repo_digest(ref, inspected.get("RepoDigests") or ()),
+        size_bytes=inspected.get("Size") or 0,
         has_check=bool(_check(config)),
         volumes=tuple(sorted(config.get("Volumes") or {})),
         fetched_at=tagged_at and tagged_at - timedelta(seconds=clock_offset_s),
     )
+
+
+def images_of(listed: Json, node: NodeName) -> Iterator[Image]:
+    """One for each name, of an entry of `GET /images/json`."""
+    for ref in listed.get("RepoTags") or ():
+        if ref != "<none>:<none>":
+            repo_digest = _repo_digest(ref, listed.get("RepoDigests") or ())
+            yield Image(
+                ref=ref, id=listed["Id"], node=node, repo_digest=repo_digest, size_bytes=listed.get("Size") or 0
+            )
+
+
+def _repo_digest(ref: str, known: Iterable[str]) -> str:
+    """Under the name that `ref` has; the same image may have come from several registries."""
+    name = split_name(ref)[0].removeprefix("docker.io/").removeprefix("library/")
+    return next((digest for digest in known if digest.partition("@")[0] == name), "")
 
 
 def facts_of(info: Json, version: Json, *, clock_offset_s: float) -> EngineFacts:

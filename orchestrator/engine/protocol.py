@@ -189,7 +189,10 @@ class Shelves(Protocol):
     """What lies on a host: contents of volumes, images with their sizes, room."""
 
     def read_volume(self, name: str) -> AsyncIterator[bytes]:
-        """Its content as an archive (tar), in pieces; raises NotFound"""
+        """Its content as an archive (tar), in pieces; raises NotFound
+
+        Its paths begin with one folder, which is the volume itself: `write_volume` takes what this gives.
+        """
 
     async def write_volume(self, name: str, archive: AsyncIterator[bytes]) -> None:
         """Unpacks the archive into it, owners and modes kept; raises NotFound"""
@@ -204,7 +207,7 @@ class Shelves(Protocol):
         """Gives the image another name."""
 
 
-class Engine(Swarming, Protocol):
+class Engine(Swarming, Shelves, Protocol):
     """One Docker host."""
 
     node: NodeName
@@ -235,8 +238,11 @@ class Engine(Swarming, Protocol):
     async def image(self, ref: str) -> Image | None:
         """None: not on this host."""
 
-    async def pull(self, ref: str, *, platform: str = "", progress: Progress | None = None) -> None:
-        """raises NotFound (no such image, or no right to it), Refused"""
+    async def pull(self, ref: str, *, platform: str = "", digest: str = "", progress: Progress | None = None) -> None:
+        """raises NotFound (no such image, or no right to it), Refused
+
+        digest: `name@sha256:...`: these very bytes, which are then called `ref`.
+        """
 
     async def build(self, ref: str, build: Build, *, progress: Progress | None = None) -> None:
         """Makes the image from a folder of this machine; raises Refused with the builder's last lines."""

@@ -177,7 +177,7 @@ def test_down_with_volumes_does_not_ask_when_there_are_none(world: World) -> Non
 
 def test_rmi_removes_the_images_of_the_stack(shop: World) -> None:
     assert shop.orch("down", "--rmi", "all").code == 0
-    assert {"web:1", "db:1"} & set(shop.local.images) == set()
+    assert {"web:1", "db:1"} & set(shop.local.held_images) == set()
 
 
 def test_scale_changes_one_number(shop: World) -> None:

@@ -266,7 +266,7 @@ async def test_where_a_slot_could_not_run_its_data_does_not_go() -> None:
             {"db": {"volumes": ["data:/data"], "image": "web:2", "pull_policy": "never", **APART}}, volumes={"data": {}}
         )
     )
-    del cluster.n2.images["web:2"]
+    del cluster.n2.held_images["web:2"]
     with pytest.raises(Conflict, match=r"db\.1 could not run on n2") as caught:
         await move(cluster)
 
