@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from orchestrator.engine.protocol import Engine
@@ -19,7 +20,6 @@ from orchestrator.model.names import ContainerId, NodeName, ServiceName, SlotNum
 from orchestrator.model.plan import Preview
 from orchestrator.model.spec import Intent, StackSpec
 from orchestrator.reconciler.clock import Clock
-from orchestrator.service.fabric import FabricVerbs
 from orchestrator.service.hosts import Hosts
 from orchestrator.service.request import UpRequest
 from orchestrator.service.summaries import StackSummary, summaries
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from orchestrator.reconciler.events import Emit
     from orchestrator.reconciler.observe import Observer
     from orchestrator.service.converge import Outcome
+    from orchestrator.service.fabric import FabricVerbs
     from orchestrator.service.files import Files
     from orchestrator.service.logs import TaggedLine
     from orchestrator.service.volumes import Volumes
@@ -44,8 +45,6 @@ class Control:
         self._stacks = Stacks(store)
         self._watched: dict[StackName, Observer] = {}
         self._looking = asyncio.Lock()
-        self.fabric = FabricVerbs(store, hosts)
-        """Networks across hosts."""
 
     @property
     def files(self) -> Files:
@@ -72,6 +71,13 @@ class Control:
 
         moves = Moves(self._store, self._hosts, self._clock, self._command, world, self.converge)
         return await moves.move(names, target, emit)
+
+    @cached_property
+    def fabric(self) -> FabricVerbs:
+        """Networks across hosts."""
+        from orchestrator.service.fabric import FabricVerbs
+
+        return FabricVerbs(self._store, self._hosts)
 
     # -- what is wanted --------------------------------------------------------------------------------------------
 
