@@ -58,7 +58,7 @@ def test_the_engine_knows_the_image_by_our_name_and_id(engine: Any) -> None:
 
 
 def test_holders_reach_each_other_and_tell_who_they_do_not(engine: Any) -> None:
-    one, two = holder(engine), holder(engine, read_only=True, cap_drop=["ALL"], mem_limit="6m", pids_limit=2)
+    one, two = holder(engine), holder(engine, read_only=True, cap_drop=["ALL"], mem_limit="16m", pids_limit=2)
     silent = engine.containers.run(BUSYBOX, ["sleep", "60"], detach=True, network="bed")
     silent.reload()
     frozen = holder(engine)

@@ -184,8 +184,8 @@ async def test_images_come_by_pull_by_build_or_from_a_neighbour(tmp_path: Path) 
         assert await carry_out(cluster, run, PullImage(node=N1, **image)) == ["pull new:1"]
         assert await carry_out(cluster, run, CopyImage(node=N2, source=N1, **image)) == ["load new:1"]
         assert {(i.node, i.id) for i in run.observer.state().images} == {
-            (N1, cluster.n1.images["new:1"].id),
-            (N2, cluster.n1.images["new:1"].id),
+            (N1, cluster.n1.held_images["new:1"].id),
+            (N2, cluster.n1.held_images["new:1"].id),
         }
         assert await carry_out(cluster, run, BuildImage(node=N2, **image)) == ["build new:1"]
         assert run.observer.state().fresh_images == {"n1/new:1", "n2/new:1"}

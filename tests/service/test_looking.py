@@ -127,7 +127,7 @@ async def test_images_that_are_in_use_stay_with_a_word() -> None:
     async with cluster.control() as control:
         await control.remove_images(pair(), local_only=False, emit=cluster.events.append)
 
-    assert sorted(cluster.n1.images) == ["db:1", "job:1", "web:2"]
+    assert sorted(cluster.n1.held_images) == ["db:1", "job:1", "web:2"]
     assert [e.text.partition(":")[0] for e in only(cluster.events, Noticed)] == ["image db"]
 
 
