@@ -176,9 +176,11 @@ class _Checker:
         for holder in (service, service.get("build") or Map()):
             for kind in ("secrets", "configs"):
                 for grant in maps(holder.get(kind)):
-                    if not self._is_there(kind, grant.get("source", "")) and self._is_whole(name):
-                        what = f'uses {kind[:-1]} "{grant.get("source", "")}", which is not defined'
-                        yield self._fail(name, what, grant.at, self._near(kind, grant.get("source", "")))
+                    source = grant.get("source", "")
+                    if self._is_there(kind, source) if source else not self._is_whole(name):
+                        continue
+                    what = f'uses {kind[:-1]} "{source}", which is not defined'
+                    yield self._fail(name, what, grant.at, self._near(kind, source))
 
     def _network_mode(self, name: str, service: Map) -> Iterator[SpecError]:
         mode = service.get("network_mode", "")

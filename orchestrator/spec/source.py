@@ -247,7 +247,7 @@ class _Composer:
                 what = f'duplicate key "{key}"'
                 why = f"it stands at {result.places[key]} too"
                 self._broken(key_event, what, why, "keep one")
-                _complete(result[key], value)
+                result[key] = _completed(result[key], value)
             else:
                 result.put(key, value, at)
         for source in merged:
@@ -293,9 +293,16 @@ class _Composer:
         raise self._fail(event, "a key must be a text", why="here it is an alias of something else")
 
 
-def _complete(first: Any, second: Any) -> None:
-    """Of a key that stands twice the first value counts; what only the second one says may be referred to."""
-    if isinstance(first, Map) and isinstance(second, Map):
-        for key, value in second.items():
-            if key not in first:
-                first.put(key, value, second.place(key))
+def _completed(first: Any, second: Any) -> Any:
+    """Of a key that stands twice the first value counts; what only the second one says may be referred to.
+
+    A value of its own: the second one may hold an alias of the first.
+    """
+    if not isinstance(first, Map) or not isinstance(second, Map):
+        return first
+    result = Map(first.at)
+    for source in (first, second):
+        for key, value in source.items():
+            if key not in result:
+                result.put(key, value, source.place(key))
+    return result

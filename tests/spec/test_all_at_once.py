@@ -100,6 +100,30 @@ def test_a_mistake_that_takes_something_away_is_told_alone(folder: Any, text: st
     assert said[0].removeprefix("compose.yaml:").partition(": ")[2].startswith(only.partition(": ")[2])
 
 
+def test_a_grant_without_source_is_told_beside_a_section_that_can_not_be_read(folder: Any) -> None:
+    folder.write("secrets: 1\nservices: {a: {image: i, secrets: [s, {}]}}\n")
+
+    assert _said(folder) == [
+        'compose.yaml:1:1: secrets must be a mapping, not "1", an integer',
+        'compose.yaml:2:39: service "a" uses secret "", which is not defined',
+    ]
+
+
+def test_a_key_that_stands_twice_may_hold_an_alias_of_itself(folder: Any) -> None:
+    folder.write("x-a: &a {b: c}\nx-a: {d: *a}\nservices: {a: {image: i}}\n")
+
+    assert _said(folder) == ['compose.yaml:2:1: duplicate key "x-a"']
+
+
+def test_an_undefined_secret_is_told_beside_another_mistake_of_the_service(folder: Any) -> None:
+    folder.write("services: {a: {image: i, usr: x, secrets: [s]}}\n")
+
+    assert _said(folder) == [
+        'compose.yaml:1:26: services.a has no key "usr"',
+        'compose.yaml:1:44: service "a" uses secret "s", which is not defined',
+    ]
+
+
 def test_a_mistake_in_a_base_is_told_once(folder: Any) -> None:
     base = "x-base: &base {mem_limit: 1q, networks: [n]}\n"
     folder.write(f"{base}services:\n  a: {{<<: *base, image: i}}\n  b: {{<<: *base, image: i}}\n  c: {{extends: b}}\n")
