@@ -36,8 +36,8 @@ from orchestrator.model.names import (
     container_name,
     interim_name,
 )
+from orchestrator.model.shared import SLOT_TEMPLATE, NetworkSpec, VolumeSpec
 from orchestrator.model.spec import (
-    SLOT_TEMPLATE,
     Attachment,
     Condition,
     Dependency,
@@ -47,7 +47,6 @@ from orchestrator.model.spec import (
     Mode,
     Mount,
     MountType,
-    NetworkSpec,
     Order,
     Port,
     PullPolicy,
@@ -56,7 +55,6 @@ from orchestrator.model.spec import (
     ServiceSpec,
     StackSpec,
     Update,
-    VolumeSpec,
 )
 from orchestrator.planner import network_hash, service_hash, volume_hash
 from orchestrator.planner.groups import borrowed

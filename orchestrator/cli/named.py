@@ -66,7 +66,7 @@ def _create(orch: str, kind: str, example: str) -> click.Command:
     @format_option
     def create(name: str, file: str | None, labels: tuple[tuple[str, str], ...], form: str) -> None:
         from orchestrator.cli import output, session
-        from orchestrator.model.spec import FileKind
+        from orchestrator.model.shared import FileKind
 
         content = _content(kind, name, file)
 
@@ -93,17 +93,13 @@ def _ls(orch: str, kind: str, _example: str) -> click.Command:
     @click.option("-q", "--quiet", is_flag=True, help="only names")
     def ls(form: str, quiet: bool) -> None:
         from orchestrator.cli import output, session
-        from orchestrator.model.spec import FileKind
+        from orchestrator.model.shared import FileKind
 
         async def work(control: Control) -> tuple[Found, ...]:
             return await control.files.list(FileKind(kind))
 
         found = session.run(work)
-        if quiet:
-            for each in found:
-                output.line(each.name)
-        else:
-            output.listing(form, COLUMNS, [_row(each) for each in found], found)
+        output.listing(form, COLUMNS, [_row(each) for each in found], found, quiet=quiet)
 
     return ls
 
@@ -121,7 +117,7 @@ def _inspect(orch: str, kind: str, example: str) -> click.Command:
     @format_option
     def inspect(name: str, form: str) -> None:
         from orchestrator.cli import output, session
-        from orchestrator.model.spec import FileKind
+        from orchestrator.model.shared import FileKind
 
         async def work(control: Control) -> tuple[Found, bytes]:
             found = await control.files.get(FileKind(kind), name)
@@ -153,7 +149,7 @@ def _rotate(orch: str, kind: str, example: str) -> click.Command:
     @click.option("-d", "--detach", is_flag=True, help="only store it: containers follow with the stack's next change")
     def rotate(name: str, file: str | None, detach: bool) -> None:
         from orchestrator.cli import output, session
-        from orchestrator.model.spec import FileKind
+        from orchestrator.model.shared import FileKind
 
         content = _content(kind, name, file)
 
@@ -180,7 +176,7 @@ def _rm(orch: str, kind: str, example: str) -> click.Command:
     @click.argument("names", nargs=-1, required=True, metavar="NAME...")
     def rm(names: tuple[str, ...]) -> None:
         from orchestrator.cli import output, session
-        from orchestrator.model.spec import FileKind
+        from orchestrator.model.shared import FileKind
 
         async def work(control: Control) -> None:
             for name in names:
@@ -218,7 +214,7 @@ def _content(kind: str, name: str, file: str | None) -> bytes:
     raises FileMissing, UsageError
     """
     from orchestrator.errors import FileMissing, UsageError
-    from orchestrator.model.spec import FileKind
+    from orchestrator.model.shared import FileKind
     from orchestrator.service.files import MAX_BYTES
 
     limit = MAX_BYTES[FileKind(kind)] + 1

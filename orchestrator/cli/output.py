@@ -89,9 +89,14 @@ def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
 
 
-def listing(form: str, columns: Sequence[str], rows: Sequence[Sequence[str]], values: Sequence[Any]) -> None:
-    """A list as `form` says: `json` prints `values`, `table` prints `rows`."""
-    if form == "json":
+def listing(
+    form: str, columns: Sequence[str], rows: Sequence[Sequence[str]], values: Sequence[Any], *, quiet: bool = False
+) -> None:
+    """A list as `form` says: `json` prints `values`, `table` prints `rows`. quiet: the first of each row alone."""
+    if quiet:
+        for first, *_ in rows:
+            line(first)
+    elif form == "json":
         json(values)
     else:
         table(columns, rows)

@@ -11,28 +11,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from orchestrator.cli import output
-from orchestrator.model import plan as p
+from orchestrator.model import operations as op
+from orchestrator.model import plan
 from orchestrator.reconciler import events as e
 
 ONLY_NODE = "local"
 """The node's name where there is no registry of nodes; not worth a word on each line."""
 
-_DONE: dict[type[p.Operation], str] = {
-    p.PullImage: "pulled",
-    p.BuildImage: "built",
-    p.CopyImage: "copied",
-    p.CreateNetwork: "created",
-    p.RemoveNetwork: "removed",
-    p.CreateVolume: "created",
-    p.RemoveVolume: "removed",
-    p.MoveVolume: "moved",
-    p.StartContainer: "started",
-    p.StopContainer: "stopped",
-    p.RemoveContainer: "removed",
+_DONE: dict[type[op.Operation], str] = {
+    op.PullImage: "pulled",
+    op.BuildImage: "built",
+    op.CopyImage: "copied",
+    op.CreateNetwork: "created",
+    op.RemoveNetwork: "removed",
+    op.CreateVolume: "created",
+    op.RemoveVolume: "removed",
+    op.MoveVolume: "moved",
+    op.StartContainer: "started",
+    op.StopContainer: "stopped",
+    op.RemoveContainer: "removed",
 }
 """Steps that get a line of their own when they are done, and its word."""
 
-_SETTLED: dict[p.Phase, str] = {p.Phase.READY: "ready", p.Phase.DONE: "done", p.Phase.FAILED: "failed"}
+_SETTLED: dict[plan.Phase, str] = {plan.Phase.READY: "ready", plan.Phase.DONE: "done", plan.Phase.FAILED: "failed"}
 
 
 @contextmanager
@@ -59,7 +60,7 @@ class PlainProgress:
 
     def __init__(self, write: Callable[[str], None] = output.note) -> None:
         self._write = write
-        self._phases: dict[str, p.Phase] = {}
+        self._phases: dict[str, plan.Phase] = {}
 
     def __call__(self, event: e.Event) -> None:
         for text in self._lines(event):
@@ -72,7 +73,7 @@ class PlainProgress:
             yield from done_line(event)
         elif isinstance(event, e.OperationFailed):
             yield failed_line(event)
-        elif isinstance(event, e.OperationProgressed) and isinstance(event.operation, p.MoveVolume):
+        elif isinstance(event, e.OperationProgressed) and isinstance(event.operation, op.MoveVolume):
             yield f"{event.operation.title}: {event.text}"
         elif isinstance(event, e.Noticed):
             yield event.text
@@ -85,10 +86,10 @@ class PlainProgress:
                 yield service_line(status)
 
 
-def service_line(status: p.ServiceStatus) -> str:
+def service_line(status: plan.ServiceStatus) -> str:
     """`web ready (3/3)`, `db failed: exited with 1`."""
     word = _SETTLED.get(status.phase, status.phase.value)
-    count = f" ({status.ready}/{status.wanted})" if status.phase is p.Phase.READY else ""
+    count = f" ({status.ready}/{status.wanted})" if status.phase is plan.Phase.READY else ""
     return f"{status.service} {word}{count}" + (f": {status.detail}" if status.detail else "")
 
 
@@ -105,8 +106,8 @@ def failed_line(event: e.OperationFailed) -> str:
     return f"{event.operation.title} failed: {event.what}{why}{again}"
 
 
-def _on(operation: p.Operation) -> str:
-    if isinstance(operation, p.MoveVolume):
+def _on(operation: op.Operation) -> str:
+    if isinstance(operation, op.MoveVolume):
         return f" from {operation.source} to {operation.node}"
     return "" if operation.node == ONLY_NODE else f" on {operation.node}"
 
@@ -119,13 +120,13 @@ class Clock:
         self._begun: dict[str, float] = {}
         self._ended: dict[str, float] = {}
 
-    def saw(self, status: p.ServiceStatus) -> None:
+    def saw(self, status: plan.ServiceStatus) -> None:
         at = self._now()
-        if status.phase is p.Phase.WAITING:
+        if status.phase is plan.Phase.WAITING:
             self._begun.pop(status.service, None)
         else:
             self._begun.setdefault(status.service, at)
-        if status.phase in _SETTLED or status.phase is p.Phase.STOPPED:
+        if status.phase in _SETTLED or status.phase is plan.Phase.STOPPED:
             self._ended.setdefault(status.service, at)
         else:
             self._ended.pop(status.service, None)

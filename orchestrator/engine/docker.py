@@ -33,7 +33,7 @@ from orchestrator.engine.protocol import (
 from orchestrator.errors import Conflict, NotFound, Refused, Unreachable
 from orchestrator.model.cluster import Container, Network, Volume
 from orchestrator.model.names import COMPOSE_PROJECT, INHERITS, ContainerId, NodeName, StackName
-from orchestrator.model.spec import NetworkSpec, VolumeSpec
+from orchestrator.model.shared import NetworkSpec, VolumeSpec
 
 if TYPE_CHECKING:
     from orchestrator.engine.transport import Api

@@ -17,7 +17,7 @@ from orchestrator.engine.observe import stack_of
 from orchestrator.errors import EngineError, Unreachable
 from orchestrator.model.cluster import Member, Network, Swarm
 from orchestrator.model.names import COMPOSE_NETWORK, HASH, Digest
-from orchestrator.model.spec import NetworkSpec
+from orchestrator.model.shared import NetworkSpec
 
 NO_LEADER = "rpc error: code = Unknown desc = The swarm does not have a leader."
 NOT_A_MANAGER = "This node is not a swarm manager."

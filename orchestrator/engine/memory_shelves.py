@@ -14,7 +14,8 @@ from orchestrator.engine.observe import stack_of
 from orchestrator.engine.protocol import Progress
 from orchestrator.model.cluster import Image, Volume, VolumeDetails
 from orchestrator.model.names import COMPOSE_VOLUME, HASH, Digest
-from orchestrator.model.spec import Build, VolumeSpec
+from orchestrator.model.shared import VolumeSpec
+from orchestrator.model.spec import Build
 
 DOOR = "data"
 """The folder in an archive that is the volume itself."""

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from orchestrator.engine.body import ApiVersion
 from orchestrator.engine.protocol import ContainerRequest
 from orchestrator.errors import TooOld
-from orchestrator.model.spec import MountType, NetworkSpec
+from orchestrator.model.shared import NetworkSpec
+from orchestrator.model.spec import MountType
 
 NEEDS: tuple[tuple[str, ApiVersion, str], ...] = (
     # (key of the stack, first API that has it, Docker Engine of that API)

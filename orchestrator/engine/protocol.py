@@ -26,7 +26,8 @@ from orchestrator.model.cluster import (
     VolumeDetails,
 )
 from orchestrator.model.names import ContainerId, NodeName, StackName
-from orchestrator.model.spec import Attachment, Build, NetworkSpec, ServiceSpec, VolumeSpec
+from orchestrator.model.shared import NetworkSpec, VolumeSpec
+from orchestrator.model.spec import Attachment, Build, ServiceSpec
 
 
 class NetworkJoin(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,15 +16,8 @@ from orchestrator.engine.protocol import ContainerRequest, NetworkJoin
 from orchestrator.engine.volumes import SOCKET_CONFIG, binds, engine_mounts, tmpfs
 from orchestrator.errors import Refused
 from orchestrator.model.names import INHERITS
-from orchestrator.model.spec import (
-    Attachment,
-    Healthcheck,
-    NetworkSpec,
-    Port,
-    RestartCondition,
-    ServiceSpec,
-    VolumeSpec,
-)
+from orchestrator.model.shared import NetworkSpec, VolumeSpec
+from orchestrator.model.spec import Attachment, Healthcheck, Port, RestartCondition, ServiceSpec
 
 SEVERAL_NETWORKS: ApiVersion = (1, 44)
 """From here on a container is created on all of its networks at once."""

@@ -103,8 +103,6 @@ class Node(_Data, frozen=True, kw_only=True):
     labels: Mapping[str, str] = {}
     facts: EngineFacts | None = None
     silent_since: datetime | None = None
-    steady_since: datetime | None = None
-    """It has answered without a gap since then; None: since before anybody looked."""
     trouble: str = ""
     """Why it does not answer, in the engine client's words."""
 
@@ -205,6 +203,10 @@ class Container(_Data, frozen=True, kw_only=True):
         return self.state is ContainerState.EXITED and self.exit_code == 0 and not self.error
 
 
+OVERLAY = "overlay"
+"""The driver of networks that span hosts."""
+
+
 class Network(_Data, frozen=True, kw_only=True):
     """A network on one node. `stack` is empty for one that no stack made."""
 
@@ -219,6 +221,11 @@ class Network(_Data, frozen=True, kw_only=True):
     """As CIDR."""
     pin: str = ""
     """The address of the container that holds it on this node; empty where there is none that runs."""
+
+    @property
+    def spans(self) -> bool:
+        """It is the same network on several hosts."""
+        return self.driver == OVERLAY
 
 
 class Volume(_Data, frozen=True, kw_only=True):
@@ -276,16 +283,6 @@ class Image(_Data, frozen=True, kw_only=True):
 
 POST_START = "/post_start"
 """Ends the target of a failed hook: the container itself may be worked on."""
-
-
-class Reserved(_Data, frozen=True, kw_only=True):
-    """What services have reserved of a node."""
-
-    nano_cpus: int = 0
-    memory_bytes: int = 0
-    pids: int = 0
-    generic: Mapping[str, int] = {}
-    gpus: int = 0
 
 
 class Failure(_Data, frozen=True, kw_only=True):
@@ -349,5 +346,3 @@ class ClusterState(_Data, frozen=True, kw_only=True):
     fabric: Fabric = Fabric()
     restarts: Mapping[str, int] = {}
     """Container id -> how often the loop started it again in a row, in the engine's place."""
-    reserved: Mapping[NodeName, Reserved] = {}
-    """What running containers outside of the stack have reserved, per node."""

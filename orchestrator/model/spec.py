@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NewType
 
-from orchestrator.model.names import Digest, ServiceName, StackName
+from orchestrator.model.names import ServiceName, StackName
 from orchestrator.model.options import Data as _Data
 from orchestrator.model.options import HostOptions
+from orchestrator.model.shared import FileSpec, NetworkSpec, VolumeSpec
 
 Place = NewType("Place", str)
 """Where something stands in a file: `stack.yml:14:9`."""
@@ -80,10 +81,6 @@ class Mount(_Data, frozen=True, kw_only=True):
     recursive: str = ""
     options: str = ""
     labels: Mapping[str, str] = {}
-    is_relative: bool = False
-    """Of a bind: the file names it relative to itself, so it is meant to come along with the file."""
-    delivered: Digest = Digest("")
-    """Of a bind that is put into the container instead: the digest of its content, an archive (tar)."""
 
 
 class Attachment(_Data, frozen=True, kw_only=True):
@@ -131,17 +128,6 @@ class Mode(StrEnum):
 
     REPLICATED = "replicated"
     GLOBAL = "global"
-    REPLICATED_JOB = "replicated-job"
-    GLOBAL_JOB = "global-job"
-
-    @property
-    def is_global(self) -> bool:
-        return self in (Mode.GLOBAL, Mode.GLOBAL_JOB)
-
-    @property
-    def is_job(self) -> bool:
-        """Its slots run to their end, once for each spec."""
-        return self in (Mode.REPLICATED_JOB, Mode.GLOBAL_JOB)
 
 
 class Order(StrEnum):
@@ -190,14 +176,6 @@ class PlacementRules(_Data, frozen=True, kw_only=True):
     strategy: Strategy = Strategy.SPREAD
 
 
-class OnNodeLoss(StrEnum):
-    """`x-orch.on_node_loss`. AUTO: replace, but wait where a local volume or a single writer is at stake."""
-
-    AUTO = "auto"
-    REPLACE = "replace"
-    WAIT = "wait"
-
-
 class Resources(_Data, frozen=True, kw_only=True):
     """Limits and reservations. Limits go to the engine, reservations to the planner (memory also to the engine)."""
 
@@ -206,9 +184,6 @@ class Resources(_Data, frozen=True, kw_only=True):
     pids: int = 0
     reserved_nano_cpus: int = 0
     reserved_memory_bytes: int = 0
-    reserved_pids: int = 0
-    generic: Mapping[str, int] = {}
-    """Kind -> how many (`deploy.resources.reservations.generic_resources`)."""
 
 
 class FileGrant(_Data, frozen=True, kw_only=True):
@@ -324,9 +299,6 @@ class ServiceSpec(_Data, frozen=True, kw_only=True):
     update: Update = Update()
     resources: Resources = Resources()
     placement: PlacementRules = PlacementRules()
-    max_concurrent: int = 0
-    """Of a replicated job: how many slots may run at once; 0 is all."""
-    on_node_loss: OnNodeLoss = OnNodeLoss.AUTO
     many_writers: bool = False
     """`x-orch.many_writers`: two of its containers may have a volume of it open at once."""
     host: HostOptions = HostOptions()
@@ -340,98 +312,6 @@ class ServiceSpec(_Data, frozen=True, kw_only=True):
     def images(self) -> tuple[str, ...]:
         """Every image that its containers need: its own, then those that they mount."""
         return (self.image, *(mount.source for mount in self.mounts if mount.type is MountType.IMAGE))
-
-
-class IpamPool(_Data, frozen=True, kw_only=True):
-    subnet: str = ""
-    ip_range: str = ""
-    gateway: str = ""
-    aux_addresses: Mapping[str, str] = {}
-
-
-class NetworkSpec(_Data, frozen=True, kw_only=True):
-    """A network of the stack. `name` is the engine's name for it."""
-
-    key: str
-    name: str
-    external: bool = False
-    driver: str = ""
-    driver_opts: Mapping[str, str] = {}
-    internal: bool = False
-    attachable: bool = False
-    enable_ipv4: bool = True
-    enable_ipv6: bool = False
-    labels: Mapping[str, str] = {}
-    ipam_driver: str = ""
-    ipam_options: Mapping[str, str] = {}
-    ipam: tuple[IpamPool, ...] = ()
-
-
-SLOT_TEMPLATE = "{{.Task.Slot}}"
-"""In a volume's name: each slot has one of its own. Source: Docker Swarm, service templates."""
-
-
-class VolumeSpec(_Data, frozen=True, kw_only=True):
-    """A volume of the stack. `name` is the engine's name for it; with SLOT_TEMPLATE in it, one for each slot."""
-
-    key: str
-    name: str
-    external: bool = False
-    driver: str = ""
-    driver_opts: Mapping[str, str] = {}
-    labels: Mapping[str, str] = {}
-
-    @property
-    def is_per_slot(self) -> bool:
-        return SLOT_TEMPLATE in self.name
-
-    @property
-    def is_local(self) -> bool:
-        """Its data is on one node: neither another driver nor an address of a server in its options."""
-        return self.driver in ("", "local") and not _names_a_server(self.driver_opts)
-
-    def name_for(self, slot: int) -> str:
-        """The engine's name of the volume that the slot mounts."""
-        return self.name.replace(SLOT_TEMPLATE, str(slot))
-
-    def covers(self, name: str) -> bool:
-        """The engine's name `name` is this volume's, or that of one of its slots."""
-        head, template, tail = self.name.partition(SLOT_TEMPLATE)
-        if not template:
-            return name == self.name
-        slot = name[len(head) : len(name) - len(tail)]
-        return slot.isdecimal() and name == self.name_for(int(slot))
-
-
-def _names_a_server(options: Mapping[str, str]) -> bool:
-    """NFS and CIFS by the local driver: `type: nfs`, `o: addr=...`. Source: Docker, local driver."""
-    return options.get("type", "").lower() in ("nfs", "nfs4", "cifs") or "addr=" in options.get("o", "")
-
-
-class FileKind(StrEnum):
-    """What a file is to its stack: a secret is told to nobody but its containers."""
-
-    SECRET = "secret"
-    CONFIG = "config"
-
-    @property
-    def plural(self) -> str:
-        """The key of a stack file that lists them."""
-        return f"{self}s"
-
-
-class FileSpec(_Data, frozen=True, kw_only=True):
-    """A secret or config: where its content is kept. The content itself is never part of a stack.
-
-    digest:   under which the store keeps the content: `Vault.digest`. The loader, which has no key, gives the sha256,
-              and "" for an external one.
-    external: the content is the store's, under `name`; the stack file does not have it.
-    """
-
-    key: str
-    name: str
-    digest: Digest
-    external: bool = False
 
 
 class StackSpec(_Data, frozen=True, kw_only=True):

@@ -150,7 +150,7 @@ def ended(c: Container) -> str:
 
 def _moving(world: World, c: Container) -> str:
     """The name of a volume that it has to let go of, for its data is to move. A job may end, and is not repeated."""
-    if not world.moving or (world.is_job(c.service) and (c.is_running or _is_done(world, c))):
+    if not world.moving or (c.service in world.awaited and (c.is_running or _is_done(world, c))):
         return ""
     held = {volume.name for volume in c.volumes}
     leaving = (name for name, move in world.moving.items() if name in held and move.source == c.node)

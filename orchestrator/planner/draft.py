@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from orchestrator.model.cluster import Container
-from orchestrator.model.plan import AnyOperation, Blocked, BuildImage, OnExisting, Plan, Severity
+from orchestrator.model.operations import AnyOperation, BuildImage, OnExisting
+from orchestrator.model.plan import Blocked, Plan, Severity
 from orchestrator.planner.world import World
 
 T = TypeVar("T", bound=OnExisting)

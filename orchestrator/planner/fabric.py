@@ -11,19 +11,19 @@ from functools import cached_property
 
 from orchestrator.model.cluster import Member, Node, NodeStatus, Swarm
 from orchestrator.model.names import NodeName
-from orchestrator.model.plan import (
+from orchestrator.model.operations import (
+    FABRIC,
     AnyOperation,
     InitFabric,
     JoinFabric,
     LeaveFabric,
     PromoteMember,
     RemoveMember,
-    Severity,
 )
+from orchestrator.model.plan import Severity
 from orchestrator.planner.draft import Draft
 from orchestrator.planner.world import World
 
-SUBJECT = "the networks across hosts"
 REPAIR = 'bring it back, or "orch cluster repair" if it is gone for good'
 MANAGERS = 3
 TRIES = 3
@@ -90,7 +90,7 @@ class Fabric:
             draft.add(InitFabric(node=first.name, address=address_of(first), cause="networks are to span hosts"))
         else:
             reasons = "; ".join(f"{name}: {why}" for name in self._world.usable_nodes if (why := self.refusal(name)))
-            draft.block(SUBJECT, f"no node can carry them: {reasons or 'none answers'}", severity=Severity.FAILED)
+            draft.block(FABRIC, f"no node can carry them: {reasons or 'none answers'}", severity=Severity.FAILED)
 
     def _is_out_of_sight(self) -> bool:
         """There is one, and those who carry it can't be asked."""
@@ -166,7 +166,7 @@ class Fabric:
         who = ", ".join(f"{n.name}, which is {n.status}" for n in silent) or "none of the managers can be asked"
         is_new = any(n.status is NodeStatus.SUSPECT for n in silent)
         draft.block(
-            SUBJECT,
+            FABRIC,
             f"their managers are out of reach or have no majority: {who}; what runs goes on, nothing can be started",
             severity=Severity.WAITING if is_new else Severity.FAILED,
             fix=REPAIR,

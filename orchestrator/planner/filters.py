@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from orchestrator.model.names import NodeName, SlotNumber
+from orchestrator.model.names import NodeName, ServiceName, SlotNumber
 from orchestrator.model.spec import ServiceSpec
-from orchestrator.planner.fabric import Fabric
 from orchestrator.planner.occupancy import Occupancy
 from orchestrator.planner.ports import PortBook
 from orchestrator.planner.world import World
+
+Asks = Callable[[World, ServiceSpec], bool]
+"""Whether a service wants something of a node that the rule looks at."""
 
 Rule = Callable[["Filters", ServiceSpec, SlotNumber, NodeName], str]
 """Why the node can't take the slot, in words that complete "node1: ...", or empty."""
@@ -34,7 +36,7 @@ class Filters:
 
     def __init__(self, world: World, ports: PortBook, occupancy: Occupancy) -> None:
         self.world, self.ports, self.occupancy = world, ports, occupancy
-        self.fabric = Fabric(world)
+        self._rules: dict[ServiceName, list[tuple[str, Rule, str]]] = {}
 
     def refusal(self, service: ServiceSpec, slot: SlotNumber, node: NodeName) -> Refusal | None:
         """The first that refuses, or None."""
@@ -42,9 +44,15 @@ class Filters:
 
     def verdicts(self, service: ServiceSpec, slot: SlotNumber, node: NodeName) -> Iterator[Refusal]:
         """All that refuse, in the order of the table."""
-        for name, rule, fix in FILTERS:
+        for name, rule, fix in self._rules_of(service):
             if reason := rule(self, service, slot, node):
                 yield Refusal(filter=name, reason=reason, fix=fix)
+
+    def _rules_of(self, service: ServiceSpec) -> list[tuple[str, Rule, str]]:
+        if service.name not in self._rules:
+            asked = [(name, rule, fix) for name, asks, rule, fix in FILTERS if asks(self.world, service)]
+            self._rules[service.name] = asked
+        return self._rules[service.name]
 
     def is_unfit(self, service: ServiceSpec, slot: SlotNumber, node: NodeName) -> bool:
         """Something refuses other than a port, which the next step may free."""
@@ -65,36 +73,41 @@ def _constraints(filters: Filters, service: ServiceSpec, _slot: SlotNumber, node
     return filters.world.unmet(service, node)
 
 
-def _network(filters: Filters, service: ServiceSpec, _slot: SlotNumber, node: NodeName) -> str:
-    return filters.fabric.refusal(node) if filters.world.spans(service) else ""
+def _network(filters: Filters, _service: ServiceSpec, _slot: SlotNumber, node: NodeName) -> str:
+    return filters.world.fabric.refusal(node)
 
 
 def _limit(filters: Filters, service: ServiceSpec, slot: SlotNumber, node: NodeName) -> str:
     most = service.placement.max_replicas_per_node
-    if not most or filters.world.is_lone or filters.occupancy.others(service.name, slot, node) < most:
+    if filters.occupancy.others(service.name, slot, node) < most:
         return ""
     return f"it has {most} of {service.name}, and max_replicas_per_node is {most}"
 
 
 def _cpus(filters: Filters, service: ServiceSpec, slot: SlotNumber, node: NodeName) -> str:
     wanted = service.resources.reserved_nano_cpus
-    free = filters.occupancy.free(node, but=((service.name, slot),)) if wanted else None
-    if free is None or filters.world.is_lone or wanted <= free.nano_cpus:
+    room = filters.occupancy.free(node, but=((service.name, slot),))
+    if room is None or wanted <= room.nano_cpus:
         return ""
-    left = _cpu(max(free.nano_cpus, 0))
+    left = _cpu(max(room.nano_cpus, 0))
     return f"needs {_cpu(wanted)}, {left} {'is' if left == '1 CPU' else 'are'} free"
 
 
 def _memory(filters: Filters, service: ServiceSpec, slot: SlotNumber, node: NodeName) -> str:
     wanted = service.resources.reserved_memory_bytes
-    free = filters.occupancy.free(node, but=((service.name, slot),)) if wanted else None
-    if free is None or filters.world.is_lone or wanted <= free.memory_bytes:
+    room = filters.occupancy.free(node, but=((service.name, slot),))
+    if room is None or wanted <= room.memory_bytes:
         return ""
-    return f"needs {_size(wanted)} of memory, {_size(max(free.memory_bytes, 0))} are free"
+    return f"needs {_size(wanted)} of memory, {_size(max(room.memory_bytes, 0))} are free"
 
 
 def _port(filters: Filters, service: ServiceSpec, slot: SlotNumber, node: NodeName) -> str:
     return filters.ports.clash(service, slot, node)
+
+
+def _of_many(asks: Callable[[ServiceSpec], object]) -> Asks:
+    """Not asked on the only node of a cluster."""
+    return lambda world, service: not world.is_lone and bool(asks(service))
 
 
 PORT = "port"
@@ -103,15 +116,15 @@ LABELS = 'label a node ("orch node update NODE --label-add KEY=VALUE"), or chang
 LIMIT = "raise max_replicas_per_node, ask for fewer replicas, or add a node"
 RESERVE = "reserve less (deploy.resources.reservations), or add a node"
 
-FILTERS: tuple[tuple[str, Rule, str], ...] = (
-    ("constraints", _constraints, LABELS),
-    ("network", _network, ""),
-    ("cpus", _cpus, RESERVE),
-    ("memory", _memory, RESERVE),
-    ("replicas per node", _limit, LIMIT),
-    (PORT, _port, PORTS),
+FILTERS: tuple[tuple[str, Asks, Rule, str], ...] = (
+    ("constraints", _of_many(lambda s: s.placement.constraints), _constraints, LABELS),
+    ("network", lambda world, service: world.spans(service), _network, ""),
+    ("cpus", _of_many(lambda s: s.resources.reserved_nano_cpus), _cpus, RESERVE),
+    ("memory", _of_many(lambda s: s.resources.reserved_memory_bytes), _memory, RESERVE),
+    ("replicas per node", _of_many(lambda s: s.placement.max_replicas_per_node), _limit, LIMIT),
+    (PORT, lambda _, service: bool(service.ports), _port, PORTS),
 )
-"""(name, rule, fix), in the order in which they are asked."""
+"""(name, which services it is asked for, rule, fix), in the order in which they are asked."""
 
 
 def _cpu(nano: int) -> str:

@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Set
 
 from orchestrator.model.names import ServiceName
-from orchestrator.model.spec import MountType, ServiceSpec, StackSpec, VolumeSpec
+from orchestrator.model.shared import VolumeSpec
+from orchestrator.model.spec import Mode, MountType, ServiceSpec, StackSpec
 
 
 def groups(stack: StackSpec, tying: Set[str]) -> dict[ServiceName, frozenset[ServiceName]]:
@@ -29,7 +30,7 @@ def groups(stack: StackSpec, tying: Set[str]) -> dict[ServiceName, frozenset[Ser
 
 def _ties(stack: StackSpec, service: ServiceSpec, tying: Set[str]) -> Iterator[str]:
     """What holds services together, as text: equal text, one group. A global service is on every node anyway."""
-    if service.mode.is_global:
+    if service.mode is Mode.GLOBAL:
         return
     yield from (f"network {join.network}" for join in service.networks if join.network in tying)
     yield from (f"volume {volume.name}" for volume in mounted(stack, service) if volume.is_local)

@@ -12,20 +12,17 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from orchestrator.model.names import Digest, digest
+from orchestrator.model.shared import FileSpec, NetworkSpec, VolumeSpec
 from orchestrator.model.spec import (
     FileGrant,
-    FileSpec,
     Mode,
     Mount,
     MountType,
-    NetworkSpec,
-    OnNodeLoss,
     PlacementRules,
     PullPolicy,
     ServiceSpec,
     StackSpec,
     Update,
-    VolumeSpec,
 )
 
 
@@ -43,11 +40,8 @@ def service_hash(stack: StackSpec, service: ServiceSpec) -> Digest:
         attach=True,
         pre_stop=(),
         placement=PlacementRules(),
-        max_concurrent=0,
-        on_node_loss=OnNodeLoss.AUTO,
         many_writers=False,
-        mounts=tuple(replace(mount, is_relative=False) for mount in service.mounts),
-        resources=replace(service.resources, reserved_nano_cpus=0, reserved_pids=0, generic={}),
+        resources=replace(service.resources, reserved_nano_cpus=0),
     )
     networks = {join.network: stack.networks[join.network].name for join in service.networks}
     volumes = {mount.source: stack.volumes[mount.source].name for mount in service.mounts if is_named(stack, mount)}

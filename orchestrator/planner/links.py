@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from orchestrator.model.cluster import Container, Network
 from orchestrator.model.names import NodeName, slot_name
-from orchestrator.model.plan import CreateNetwork, PinNetwork, RemoveNetwork, UnpinNetwork
-from orchestrator.model.spec import NetworkSpec, ServiceSpec
+from orchestrator.model.operations import FABRIC, CreateNetwork, PinNetwork, RemoveNetwork, UnpinNetwork
+from orchestrator.model.shared import NetworkSpec
+from orchestrator.model.spec import ServiceSpec
 from orchestrator.planner.draft import Lack, Missing
-from orchestrator.planner.fabric import SUBJECT, Fabric
 from orchestrator.planner.world import World
 
 SUBNET_BITS = 22
@@ -44,16 +44,16 @@ def _on_host(world: World, network: NetworkSpec, service: ServiceSpec, node: Nod
 def _across(
     world: World, network: NetworkSpec, service: ServiceSpec, node: NodeName, *, to_start: bool
 ) -> Iterator[Missing]:
-    fabric, found = Fabric(world), world.overlays.get(network.name)
+    fabric, found = world.fabric, world.overlays.get(network.name)
     local = world.networks.get((node, network.name))
     if not fabric.holds(node):
-        yield Lack(what=f"{node} has to join {SUBJECT}", is_hopeless=False, causes=(SUBJECT,))
-    elif local is not None and local.driver != "overlay":
+        yield Lack(what=f"{node} has to join {FABRIC}", is_hopeless=False, causes=(FABRIC,))
+    elif local is not None and not local.spans:
         yield from _shadow(world, network, local)
     elif found is not None and (found.node, found.name) in world.stale_networks:
         yield from outdated(world, network, found)
     elif found is None and fabric.lead is None:
-        yield Lack(what=f"network {network.name} can't be made", is_hopeless=False, causes=(SUBJECT,))
+        yield Lack(what=f"network {network.name} can't be made", is_hopeless=False, causes=(FABRIC,))
     elif found is None and fabric.lead:
         yield _creation(world, network, service, fabric.lead)
     elif found is not None and to_start and not is_pinned(world, network.name, node):
@@ -115,16 +115,14 @@ def outdated(world: World, network: NetworkSpec, found: Network) -> Iterator[Mis
 def removal(world: World, found: Network, cause: str) -> Iterator[UnpinNetwork | RemoveNetwork]:
     """First those who hold it let go of it; one that spans hosts is removed on a node that manages it."""
     pins = [n for n in world.networks.values() if n.name == found.name and n.pin and world.answers(n.node)]
-    spans = found.driver == "overlay"
-    node = world.overlays[found.name].node if spans else found.node
-    if spans and pins:
+    node = world.overlays[found.name].node if found.spans else found.node
+    if found.spans and pins:
         yield from (UnpinNetwork(node=n.node, name=n.name, key=n.key, cause=cause) for n in pins)
-    elif world.answers(node) and (not spans or world.manages(node)):
+    elif world.answers(node) and (not found.spans or world.manages(node)):
         yield RemoveNetwork(node=node, name=found.name, key=found.key, cause=cause)
 
 
 def members(world: World, network: Network, *, running: bool) -> list[Container]:
     """The stack's containers on it, on any node where it spans hosts."""
-    spans = network.driver == "overlay"
-    here = (c for c in world.containers if network.name in c.networks and (spans or c.node == network.node))
+    here = (c for c in world.containers if network.name in c.networks and (network.spans or c.node == network.node))
     return [c for c in here if c.is_running or not running]

@@ -7,7 +7,8 @@ from itertools import count
 
 from orchestrator.model.cluster import Container, HeldVolume
 from orchestrator.model.names import ContainerId, NodeName, ServiceName, container_name, interim_name, slot_name
-from orchestrator.model.plan import CreateContainer, Severity
+from orchestrator.model.operations import CreateContainer
+from orchestrator.model.plan import Severity
 from orchestrator.model.spec import MountType, ServiceSpec
 from orchestrator.planner.classify import moving_reason
 from orchestrator.planner.draft import Draft

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from orchestrator.model.cluster import Container, Move, NodeStatus
 from orchestrator.model.names import NodeName, slot_name
-from orchestrator.model.plan import MoveVolume, RemoveCopy, Severity
+from orchestrator.model.operations import MoveVolume, RemoveCopy
+from orchestrator.model.plan import Severity
 from orchestrator.planner.classify import comes_back
 from orchestrator.planner.draft import Draft
 from orchestrator.planner.world import World
@@ -82,4 +83,4 @@ def _holders(world: World, name: str, node: NodeName, *, at_rest: bool = False) 
 
 def _is_job(world: World, c: Container) -> bool:
     service = world.stack.services.get(c.service)
-    return service is not None and world.is_job(c.service) and not comes_back(service)
+    return service is not None and c.service in world.awaited and not comes_back(service)

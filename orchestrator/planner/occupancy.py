@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import NamedTuple
 
-from orchestrator.model.cluster import Reserved
 from orchestrator.model.names import NodeName, ServiceName, SlotNumber
 from orchestrator.model.plan import Verdict
 from orchestrator.model.spec import Resources, ServiceSpec
 from orchestrator.planner.slots import Slots
 from orchestrator.planner.world import World
+
+
+class Room(NamedTuple):
+    """What nobody has reserved."""
+
+    nano_cpus: int
+    memory_bytes: int
 
 
 class Occupancy:
@@ -22,8 +29,8 @@ class Occupancy:
         self.load: Counter[NodeName] = Counter(c.node for c in there)
         self._seats: dict[tuple[ServiceName, SlotNumber], NodeName] = {}
         self._slots: Counter[tuple[NodeName, ServiceName]] = Counter()
-        self._nano_cpus: Counter[NodeName] = Counter({n: r.nano_cpus for n, r in world.cluster.reserved.items()})
-        self._memory: Counter[NodeName] = Counter({n: r.memory_bytes for n, r in world.cluster.reserved.items()})
+        self._nano_cpus: Counter[NodeName] = Counter()
+        self._memory: Counter[NodeName] = Counter()
         for states in slots.wanted.values():
             for state in states:
                 found = (state.holder, *state.leaving)
@@ -56,13 +63,13 @@ class Occupancy:
         """The same without this slot."""
         return self._slots[node, service] - (self._seats.get((service, slot)) == node)
 
-    def free(self, node: NodeName, *, but: tuple[tuple[ServiceName, SlotNumber], ...]) -> Reserved | None:
+    def free(self, node: NodeName, *, but: tuple[tuple[ServiceName, SlotNumber], ...]) -> Room | None:
         """What nobody has reserved of the node; `but`: slots that do not count. None: its size is not known."""
         facts = self._world.nodes[node].facts
         if facts is None:
             return None
         own = [self._resources(name) for name, slot in but if self._seats.get((name, slot)) == node]
-        return Reserved(
+        return Room(
             nano_cpus=facts.cpus * 10**9 - self._nano_cpus[node] + sum(each.reserved_nano_cpus for each in own),
             memory_bytes=facts.memory_bytes - self._memory[node] + sum(each.reserved_memory_bytes for each in own),
         )

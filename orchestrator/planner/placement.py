@@ -138,13 +138,13 @@ class Placement:
         images = sum((node, s.image) in self._world.images for s in services)
         begun = sum(self._has_network(node, name) for s in services for name in self._world.network_names(s))
         is_cramped = self._filters.is_too_small(services, node)
-        room = self._room(services, node)
+        fills = any(service.placement.strategy is Strategy.BINPACK for service in services)
+        room = self._room(node, fills=fills)
         return node != self._seat(group), unfit, is_cramped, -begun, clashes, *room, -images, node
 
-    def _room(self, services: list[ServiceSpec], node: NodeName) -> tuple[float, int]:
+    def _room(self, node: NodeName, *, fills: bool) -> tuple[float, int]:
         """What is reserved there and how many containers run, or the opposite where nodes are to be filled."""
-        is_filling = any(service.placement.strategy is Strategy.BINPACK for service in services)
-        sign = -1 if is_filling else 1
+        sign = -1 if fills else 1
         return sign * self._occupancy.share(node), sign * self._occupancy.load[node]
 
     def _has_network(self, node: NodeName, name: str) -> bool:
@@ -158,7 +158,7 @@ class Placement:
         fills = service.placement.strategy is Strategy.BINPACK
         count = 0 if fills else self._occupancy.containers[node, service.name]
         absent = (node, service.image) not in self._world.images
-        return *self._spread(service, node), count, *self._room([service], node), absent, node
+        return *self._spread(service, node), count, *self._room(node, fills=fills), absent, node
 
     def _spread(self, service: ServiceSpec, node: NodeName) -> Iterator[int]:
         """For each level: slots of the service on nodes with the same values, here and at the levels above."""
@@ -179,7 +179,7 @@ class Placement:
         reasons = {node: refusal.reason for node, refusal in refusals.items()}
         why = "; ".join(sorted(f"{_nodes(reasons, reason)}: {reason}" for reason in set(reasons.values())))
         fixes = {refusal.fix for refusal in refusals.values()}
-        fix = ", or ".join(fix for fix in dict.fromkeys(fix for _, _, fix in FILTERS) if fix and fix in fixes)
+        fix = ", or ".join(fix for fix in dict.fromkeys(fix for *_, fix in FILTERS) if fix and fix in fixes)
         if pinned and len(self._world.usable_nodes) > 1:
             return Unplaceable(reason=f"it can only be on {why}", fix=fix)
         return Unplaceable(reason=f"no node can take it: {why}", fix=fix)

@@ -9,7 +9,6 @@ from orchestrator.model.names import slot_name
 from orchestrator.model.plan import Plan, Severity
 from orchestrator.model.spec import Intent
 from orchestrator.planner.draft import Draft
-from orchestrator.planner.fabric import Fabric
 from orchestrator.planner.moves import move_volumes
 from orchestrator.planner.placement import Placement
 from orchestrator.planner.removal import Removal
@@ -35,7 +34,7 @@ def plan_slots(slots: Slots) -> Plan:
     if not world.intent.removed:
         move_volumes(world, draft)
         if any(world.spans(service) for service in world.stack.services.values()):
-            Fabric(world).step(draft)
+            world.fabric.step(draft)
         placement = Placement(world, slots)
         for name in world.graph.order:
             Rollout(world, slots, placement, draft, world.stack.services[name]).step()

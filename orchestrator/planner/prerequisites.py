@@ -6,13 +6,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.model.names import NodeName, SlotNumber, slot_name
-from orchestrator.model.plan import (
-    BuildImage,
-    CopyImage,
-    CreateVolume,
-    PullImage,
-    Severity,
-)
+from orchestrator.model.operations import BuildImage, CopyImage, CreateVolume, PullImage
+from orchestrator.model.plan import Severity
 from orchestrator.model.spec import PullPolicy, ServiceSpec
 from orchestrator.planner.draft import Draft, Lack, Missing
 from orchestrator.planner.links import missing_networks

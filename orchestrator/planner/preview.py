@@ -9,21 +9,20 @@ from typing import TypeGuard
 
 from orchestrator.model.cluster import ClusterState
 from orchestrator.model.names import NodeName, ServiceName, slot_name
-from orchestrator.model.plan import (
+from orchestrator.model.operations import (
     AnyOperation,
     ConnectNetwork,
     CreateContainer,
     MoveVolume,
     PinNetwork,
-    Preview,
     RemoveContainer,
     RemoveCopy,
     RemoveNetwork,
     RemoveVolume,
     StartContainer,
-    Step,
     StopContainer,
 )
+from orchestrator.model.plan import Preview, Step
 from orchestrator.model.spec import Intent
 from orchestrator.planner.plan import plan
 from orchestrator.planner.simulate import settle, simulate

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 
 from orchestrator.model.cluster import Container
 from orchestrator.model.names import NodeName, ServiceName, slot_name
-from orchestrator.model.plan import RemoveContainer, RemoveVolume, Severity, StopContainer, Verdict
-from orchestrator.model.spec import NetworkSpec
+from orchestrator.model.operations import RemoveContainer, RemoveVolume, StopContainer
+from orchestrator.model.plan import Severity, Verdict
+from orchestrator.model.shared import NetworkSpec
 from orchestrator.planner.classify import Judgement
 from orchestrator.planner.draft import Draft, on
 from orchestrator.planner.links import members, removal

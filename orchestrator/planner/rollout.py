@@ -11,20 +11,19 @@ from datetime import datetime, timedelta
 
 from orchestrator.model.cluster import Container, ContainerState
 from orchestrator.model.names import ServiceName, slot_name
-from orchestrator.model.plan import (
+from orchestrator.model.operations import (
+    FABRIC,
     ConnectNetwork,
     RemoveContainer,
     RenameContainer,
-    Severity,
     StartContainer,
     StopContainer,
-    Verdict,
 )
+from orchestrator.model.plan import Severity, Verdict
 from orchestrator.model.spec import MountType, Order, ServiceSpec
 from orchestrator.planner.classify import Judgement, ended
 from orchestrator.planner.conditions import may_start
 from orchestrator.planner.draft import Draft, on
-from orchestrator.planner.fabric import SUBJECT, Fabric
 from orchestrator.planner.groups import namespaces
 from orchestrator.planner.making import Making
 from orchestrator.planner.placement import PORTS, Placement
@@ -49,7 +48,7 @@ class Rollout:
         self._service = service
         self._making = Making(world, slots, placement, draft, service)
         self._states = slots.wanted[service.name]
-        self._is_cut_off = world.spans(service) and Fabric(world).lead is None
+        self._is_cut_off = world.spans(service) and world.fabric.lead is None
         self._may_start = may_start(world, slots, draft, service.name)
 
     def step(self) -> None:
@@ -104,7 +103,7 @@ class Rollout:
         elif name := self._sleeping_lender(c):
             self._making.block_for_lender(state, name, "does not run", is_vain=True)
         elif self._is_cut_off:
-            self._wait(state, "can't be attached to its networks now", causes=(SUBJECT,))
+            self._wait(state, "can't be attached to its networks now", causes=(FABRIC,))
         elif holder.verdict is Verdict.START and (due_at := self._due_at(c)) > self._world.now:
             self._pause(state, holder, due_at)
         elif clash := self._in_the_way(state, c):

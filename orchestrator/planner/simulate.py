@@ -11,6 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from orchestrator.model.cluster import (
+    OVERLAY,
     ClusterState,
     Container,
     ContainerState,
@@ -25,7 +26,7 @@ from orchestrator.model.cluster import (
     Volume,
 )
 from orchestrator.model.names import ContainerId, NodeName, SlotNumber
-from orchestrator.model.plan import (
+from orchestrator.model.operations import (
     AnyOperation,
     BuildImage,
     ConnectNetwork,
@@ -54,7 +55,6 @@ from orchestrator.model.plan import (
 from orchestrator.model.spec import Intent, Mount, MountType
 from orchestrator.planner.classify import comes_back
 from orchestrator.planner.ports import wanted_ports
-from orchestrator.planner.spanning import OVERLAY
 from orchestrator.planner.world import World
 
 KILLED_BY_TERM = 143
@@ -184,7 +184,7 @@ def _with_swarm(cluster: ClusterState, name: NodeName, swarm: Swarm) -> ClusterS
 def _(operation: RemoveNetwork, world: World) -> ClusterState:
     """One that spans hosts goes everywhere."""
     network = world.networks[operation.node, operation.name]
-    gone = {n.node for n in world.networks.values() if n.name == network.name and network.driver == OVERLAY}
+    gone = {n.node for n in world.networks.values() if n.name == network.name and network.spans}
     kept = (n for n in world.cluster.networks if n.name != operation.name or n.node not in {*gone, operation.node})
     return replace(world.cluster, networks=tuple(kept))
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from orchestrator.model.cluster import OVERLAY
 from orchestrator.model.names import ServiceName
-from orchestrator.model.spec import Intent, NetworkSpec, StackSpec
+from orchestrator.model.shared import NetworkSpec
+from orchestrator.model.spec import Intent, Mode, StackSpec
 from orchestrator.planner.groups import groups, is_confined
-
-OVERLAY = "overlay"
 
 
 def spanning(intent: Intent) -> frozenset[str]:
@@ -35,7 +35,7 @@ def _is_free(network: NetworkSpec) -> bool:
 def _is_confined(stack: StackSpec, key: str, tied: dict[ServiceName, frozenset[ServiceName]]) -> bool:
     """All that is on it is on one node anyway, or nothing is."""
     users = list(_users(stack, key))
-    if any(stack.services[name].mode.is_global for name in users):
+    if any(stack.services[name].mode is Mode.GLOBAL for name in users):
         return False
     found = {tied[name] for name in users}
     return not found or (len(found) == 1 and is_confined(stack, next(iter(found))))

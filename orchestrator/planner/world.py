@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from datetime import datetime
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from orchestrator.graph import ServiceGraph
 from orchestrator.model.cluster import (
@@ -20,11 +21,15 @@ from orchestrator.model.cluster import (
     Volume,
 )
 from orchestrator.model.names import Digest, NodeName, ServiceName, SlotNumber
-from orchestrator.model.spec import Intent, Mode, NetworkSpec, ServiceSpec, VolumeSpec
+from orchestrator.model.shared import NetworkSpec, VolumeSpec
+from orchestrator.model.spec import Intent, Mode, ServiceSpec
 from orchestrator.planner.constraints import unmet
 from orchestrator.planner.groups import groups, mounted
 from orchestrator.planner.hashes import network_hash, service_hash, volume_hash
-from orchestrator.planner.spanning import OVERLAY, spanning
+from orchestrator.planner.spanning import spanning
+
+if TYPE_CHECKING:
+    from orchestrator.planner.fabric import Fabric
 
 
 class World:
@@ -113,7 +118,7 @@ class World:
     @cached_property
     def _external_overlays(self) -> frozenset[str]:
         names = {network.name for network in self.stack.networks.values() if network.external}
-        return frozenset(name for (_, name), found in self.networks.items() if name in names and _spans(found))
+        return frozenset(name for (_, name), found in self.networks.items() if name in names and found.spans)
 
     def spans(self, service: ServiceSpec) -> bool:
         """It is on a network that spans hosts."""
@@ -122,13 +127,20 @@ class World:
     @cached_property
     def overlays(self) -> dict[str, Network]:
         """Networks that span hosts, by name, as a node shows them that manages them, or else any that is on them."""
-        found = sorted((n for n in self.networks.values() if _spans(n)), key=lambda n: self.manages(n.node))
+        found = sorted((n for n in self.networks.values() if n.spans), key=lambda n: self.manages(n.node))
         return {network.name: network for network in found}
 
     def manages(self, node: NodeName) -> bool:
         """It answers, and is one of the managers of the swarm that carries networks across hosts."""
         facts = self.nodes[node].facts if self.answers(node) else None
         return facts is not None and facts.swarm.is_manager
+
+    @cached_property
+    def fabric(self) -> Fabric:
+        """The swarm that carries networks across hosts."""
+        from orchestrator.planner.fabric import Fabric
+
+        return Fabric(self)
 
     @cached_property
     def groups(self) -> dict[ServiceName, frozenset[ServiceName]]:
@@ -145,7 +157,7 @@ class World:
 
     def _is_stale(self, network: Network, wanted: NetworkSpec) -> bool:
         """Its description changed, or it ends at its host and shall not, or the other way round."""
-        is_other_kind = _spans(network) != (wanted.name in self.spanning)
+        is_other_kind = network.spans != (wanted.name in self.spanning)
         return network.config != self.network_hashes[wanted.name] or is_other_kind
 
     def mounted(self, service: ServiceSpec, slot: SlotNumber) -> dict[str, VolumeSpec]:
@@ -198,10 +210,6 @@ class World:
             edge.dependency for edge in self.graph.edges if edge.how.condition == "service_completed_successfully"
         )
 
-    def is_job(self, service: ServiceName) -> bool:
-        """Its containers run to their end, and that is what they are for."""
-        return service in self.awaited or self.stack.services[service].mode.is_job
-
     @cached_property
     def slots(self) -> dict[ServiceName, tuple[SlotNumber, ...]]:
         """The slots that each service should have. A global service's are assigned to nodes by `global_nodes`."""
@@ -249,10 +257,6 @@ class World:
         parts = ((subject.rpartition("."), node) for subject, node in sorted(self.cluster.creating.items()))
         slots = ((name, number, node) for (name, _, number), node in parts if name in self.stack.services)
         return tuple((ServiceName(name), SlotNumber(int(number)), node) for name, number, node in slots)
-
-
-def _spans(network: Network) -> bool:
-    return network.driver == OVERLAY
 
 
 def _age(container: Container) -> tuple[str, int, str, str, str]:

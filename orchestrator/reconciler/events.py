@@ -8,7 +8,8 @@ from datetime import datetime
 import msgspec
 
 from orchestrator.model.names import StackName
-from orchestrator.model.plan import AnyOperation, Blocked, ServiceStatus
+from orchestrator.model.operations import AnyOperation
+from orchestrator.model.plan import Blocked, ServiceStatus
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):

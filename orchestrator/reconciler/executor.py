@@ -27,7 +27,7 @@ from orchestrator.errors import (
 )
 from orchestrator.model.cluster import POST_START, Failure, Move
 from orchestrator.model.names import ContainerId, Digest, NodeName
-from orchestrator.model.plan import (
+from orchestrator.model.operations import (
     AnyOperation,
     BuildImage,
     ConnectNetwork,
@@ -52,7 +52,8 @@ from orchestrator.model.plan import (
     StopContainer,
     UnpinNetwork,
 )
-from orchestrator.model.spec import FileGrant, FileSpec, Intent, ServiceSpec
+from orchestrator.model.shared import FileSpec
+from orchestrator.model.spec import FileGrant, Intent, ServiceSpec
 from orchestrator.reconciler.clock import monotonic_s
 from orchestrator.reconciler.events import (
     Emit,
@@ -174,23 +175,20 @@ class Executor:
         labels = network_labels(intent.stack, network)
         if not op.spans:
             await self._engine(op.node).create_network(network, labels)
-        elif weaver := self._observer.weaver:
+        else:
             if op.subnet:
-                await weaver.refuse_overlap(op)
+                await self._observer.weaver.refuse_overlap(op)
             await self._engine(op.node).create_network(across(network, op.subnet), labels)
         await self._observer.refresh_networks(op.node)
 
     async def _weave(self, _: Intent, op: AnyFabricOperation) -> None:
-        if weaver := self._observer.weaver:
-            await WEAVING[type(op)](weaver, op)
+        await WEAVING[type(op)](self._observer.weaver, op)
 
     async def _pin(self, _: Intent, op: PinNetwork) -> None:
-        if weaver := self._observer.weaver:
-            await weaver.pin(op, self._observer.refresh_networks)
+        await self._observer.weaver.pin(op, self._observer.refresh_networks)
 
     async def _unpin(self, _: Intent, op: UnpinNetwork) -> None:
-        if weaver := self._observer.weaver:
-            await weaver.unpin(op, self._observer.refresh_networks)
+        await self._observer.weaver.unpin(op, self._observer.refresh_networks)
 
     async def _remove_network(self, _: Intent, op: RemoveNetwork) -> None:
         await self._engine(op.node).remove_network(op.name)

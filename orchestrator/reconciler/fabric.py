@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from orchestrator.engine.protocol import Engine
 from orchestrator.errors import EngineError, RangeTaken, Refused, Unreachable
-from orchestrator.model.cluster import Fabric, Network, Node, NodeStatus
+from orchestrator.model.cluster import Fabric, Member, Network, Node, NodeStatus, Swarm
 from orchestrator.model.names import ORCH, NodeName
-from orchestrator.model.plan import (
+from orchestrator.model.operations import (
     CreateNetwork,
     InitFabric,
     JoinFabric,
@@ -34,8 +34,7 @@ SPREAD_S = 12.0
 """A new network's addresses and routes are known everywhere within this time. Measured: mostly 0.6 s, up to 10 s."""
 ASK_AGAIN_S = 0.2
 ROLE_S = 45.0
-LEAVING_S = 3.0
-"""The engine shuts its gossip port a moment after it has left; who joins again before that has no traffic. Measured."""
+"""A busy engine takes its time to become a manager: more than 12 s were seen."""
 Relist = Callable[[NodeName], Awaitable[None]]
 """Reads the networks of a node again."""
 OWNER = "orch, networks across hosts"
@@ -62,18 +61,33 @@ class Weaver:
         self.fabric = known
 
     async def _seen_by(self, node: NodeName, known: Fabric) -> Fabric:
-        swarm = await self._engines[node].swarm()
-        if not known.cluster_id and MARK in await self._engines[node].swarm_labels():
-            await self._record.remember(swarm.cluster_id)
-            await self._record.joined(node, swarm.member)
-            known = await self._record.load()
-        if swarm.cluster_id and swarm.cluster_id == known.cluster_id:
-            return replace(known, members=await self._engines[node].members())
-        return known
+        """What that manager knows. A swarm of ours that is not written down, as after a crash, is taken over."""
+        cluster_id = self._swarm(node).cluster_id
+        if cluster_id and not known.cluster_id and MARK in await self._engines[node].swarm_labels():
+            await self._record.remember(cluster_id)
+            known = replace(known, cluster_id=cluster_id)
+        if not cluster_id or cluster_id != known.cluster_id:
+            return known
+        members = await self._engines[node].members()
+        return replace(known, members=members, expected=await self._written_down(known, members))
+
+    async def _written_down(self, known: Fabric, members: tuple[Member, ...]) -> dict[NodeName, str]:
+        """Node -> its id, also of those that joined when nobody lived to write it down."""
+        ids = {member.id for member in members}
+        seen = {name: id for name in self._nodes if (id := self._swarm(name).member) in ids}
+        for name, id in seen.items():
+            if known.expected.get(name) != id:
+                await self._record.joined(name, id)
+        return {**known.expected, **seen}
+
+    def _swarm(self, node: NodeName) -> Swarm:
+        """The node's own view, as last read."""
+        facts = self._nodes[node].facts
+        return facts.swarm if facts else Swarm()
 
     def _managers(self) -> Iterator[NodeName]:
         for name, node in sorted(self._nodes.items()):
-            if node.status is NodeStatus.READY and node.facts and node.facts.swarm.is_manager:
+            if node.status is NodeStatus.READY and self._swarm(name).is_manager:
                 yield name
 
     async def _note(self, node: NodeName) -> None:
@@ -89,19 +103,16 @@ class Weaver:
             if not self.fabric.cluster_id:
                 engine, address = self._engines[op.node], await _numeric(op.address)
                 await engine.init_swarm(address=address, pool=self.fabric.pool, labels={MARK: "1"})
-                swarm = await engine.swarm()
-                await self._record.remember(swarm.cluster_id)
-                await self._record.joined(op.node, swarm.member)
-            await self._note(op.node)
-            await self.look()
+                await self._note(op.node)
+                await self.look()
 
     async def join(self, op: JoinFabric) -> None:
         via, engine = self._engines[op.via], self._engines[op.node]
         async with self._record.alone(OWNER):
             token, managers = await via.join_token(as_manager=op.as_manager), (await via.swarm()).managers
             await engine.join_swarm(managers=managers, token=token, address=await _numeric(op.address))
-            await self._record.joined(op.node, (await engine.swarm()).member)
             await self._note(op.node)
+            await self._record.joined(op.node, self._swarm(op.node).member)
             await self.look()
 
     async def promote(self, op: PromoteMember) -> None:
@@ -128,7 +139,6 @@ class Weaver:
     async def leave(self, op: LeaveFabric) -> None:
         async with self._record.alone(OWNER):
             await self._engines[op.node].leave_swarm(force=True)
-            await asyncio.sleep(LEAVING_S)
             await self._record.left(op.node)
             await self._note(op.node)
             await self.look()

@@ -16,18 +16,16 @@ from msgspec.structs import replace
 
 from orchestrator.model.cluster import ClusterState, NodeStatus
 from orchestrator.model.names import NodeName
-from orchestrator.model.plan import (
+from orchestrator.model.operations import (
     AnyOperation,
-    Blocked,
     CopyImage,
     CreateContainer,
     CreateNetwork,
     CreateVolume,
     MoveVolume,
-    Plan,
-    Severity,
     StartContainer,
 )
+from orchestrator.model.plan import Blocked, Plan, Severity
 from orchestrator.model.spec import Incarnation, Intent
 from orchestrator.planner import Slots, World, plan_slots, statuses
 from orchestrator.planner.classify import incarnation

@@ -14,7 +14,7 @@ from orchestrator.engine.protocol import Engine, Shelves
 from orchestrator.errors import Conflict, EngineError, OrchError, Refused
 from orchestrator.model.cluster import Move, VolumeDetails
 from orchestrator.model.names import NodeName
-from orchestrator.model.spec import VolumeSpec
+from orchestrator.model.shared import VolumeSpec
 from orchestrator.reconciler.clock import monotonic_s
 from orchestrator.reconciler.inventory import Inventory
 from orchestrator.store import Stacks

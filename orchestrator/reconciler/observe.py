@@ -17,7 +17,6 @@ from orchestrator.errors import EngineError, NotFound
 from orchestrator.model.cluster import (
     ClusterState,
     Container,
-    Fabric,
     Failure,
     Health,
     HeldPort,
@@ -60,12 +59,12 @@ class Observer:
         engines: Mapping[NodeName, Engine],
         homes: Mapping[str, NodeName],
         clock: Clock,
-        record: FabricRecord | None = None,
+        record: FabricRecord,
     ) -> None:
         self.stack, self.engines, self._clock = stack, engines, clock
         self.changed: Callable[[], None] = lambda: None
         self.nodes = dict(nodes)
-        self.weaver = Weaver(engines, self.nodes, record) if record else None
+        self.weaver = Weaver(engines, self.nodes, record)
         self.homes = dict(homes)
         self.moves: Mapping[str, Move] = {}
         self.failures: dict[str, Failure] = {}
@@ -86,8 +85,7 @@ class Observer:
         self._missed: set[NodeName] = set()
         """Nodes of which an answer or a stream of events was lost: only a listing tells what is there."""
         self._doubts = {node: asyncio.Event() for node in nodes}
-        if self.weaver:
-            self.weaver.networks = lambda: tuple(n for listed in self._networks.values() for n in listed)
+        self.weaver.networks = lambda: tuple(n for listed in self._networks.values() for n in listed)
 
     @property
     def stack_name(self) -> StackName:
@@ -107,7 +105,7 @@ class Observer:
             fresh_images=frozenset(self.fresh_images),
             held_ports=self._held_ports,
             restarts=self.restarts,
-            fabric=self.weaver.fabric if self.weaver else Fabric(),
+            fabric=self.weaver.fabric,
         )
 
     def _with_check(self, c: Container) -> Container:
@@ -132,7 +130,7 @@ class Observer:
     async def _look_at_fabric(self) -> None:
         """One node alone that is in no swarm has none."""
         in_swarm = any(node.facts and node.facts.swarm.member for node in self.nodes.values())
-        if self.weaver and (in_swarm or len(self.nodes) > 1):
+        if in_swarm or len(self.nodes) > 1:
             await self.weaver.look()
 
     async def _open(self, node: NodeName) -> None:
@@ -355,7 +353,8 @@ class Observer:
         trouble = error.why or error.what
         self.nodes[node] = replace(known, status=status, silent_since=since, trouble=trouble)
         if status is not known.status:
-            self._tasks.start(self._look_at_fabric())
+            if not at_once:  # else `start` looks, when all nodes have been asked
+                self._tasks.start(self._look_at_fabric())
             self.changed()
 
     def moment(self) -> datetime:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from orchestrator.engine.protocol import ContainerRequest, NetworkJoin
+from orchestrator.model.cluster import OVERLAY
 from orchestrator.model.names import (
     COMPOSE_NETWORK,
     COMPOSE_VOLUME,
@@ -17,20 +18,10 @@ from orchestrator.model.names import (
     container_labels,
     resource_labels,
 )
-from orchestrator.model.plan import CreateContainer
-from orchestrator.model.spec import (
-    Attachment,
-    Intent,
-    IpamPool,
-    NetworkSpec,
-    RestartPolicy,
-    ServiceSpec,
-    StackSpec,
-    VolumesFrom,
-    VolumeSpec,
-)
+from orchestrator.model.operations import CreateContainer
+from orchestrator.model.shared import IpamPool, NetworkSpec, VolumeSpec
+from orchestrator.model.spec import Attachment, Intent, RestartPolicy, ServiceSpec, StackSpec, VolumesFrom
 from orchestrator.planner import network_hash, volume_hash
-from orchestrator.planner.spanning import OVERLAY
 
 SERVICE_PREFIX = "service:"
 Lenders = Mapping[ServiceName, ContainerId]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from orchestrator.service.converge import Outcome
     from orchestrator.service.fabric import FabricVerbs
     from orchestrator.service.files import Files
+    from orchestrator.service.images import Images
     from orchestrator.service.logs import TaggedLine
     from orchestrator.service.volumes import Volumes
 
@@ -52,6 +53,13 @@ class Control:
         from orchestrator.service.files import Files
 
         return Files(self._store, self._vault, self._clock)
+
+    @property
+    def images(self) -> Images:
+        """Built, pulled and removed on the nodes."""
+        from orchestrator.service.images import Images
+
+        return Images(self._hosts, self._clock)
 
     @property
     def volumes(self) -> Volumes:
@@ -348,28 +356,6 @@ class Control:
         lines = followed(engines, containers, window, is_wanted) if follow else merged(engines, containers, window)
         async for tagged in lines:
             yield tagged
-
-    # -- images ----------------------------------------------------------------------------------------------------
-
-    async def remove_images(self, stack: StackSpec, *, local_only: bool, emit: Emit) -> None:
-        """`down --rmi local|all`: images of the stack's services; `local_only` those without a tag of their own."""
-        from orchestrator.service import images
-
-        await images.remove(self._hosts, stack, emit, self._clock, local_only=local_only)
-
-    async def build(self, stack: StackSpec, services: Sequence[ServiceName], emit: Emit, *, no_cache: bool) -> None:
-        """Builds the images of the services that have a `build`, on the node that would run them first."""
-        from orchestrator.service import images, intents
-
-        intents.check_services(stack, services)
-        await images.build(self._hosts, stack, services, emit, self._clock, no_cache=no_cache)
-
-    async def pull(self, stack: StackSpec, services: Sequence[ServiceName], emit: Emit) -> None:
-        """Pulls on all active nodes; services that are built are left out."""
-        from orchestrator.service import images, intents
-
-        intents.check_services(stack, services)
-        await images.pull(self._hosts, stack, services, emit, self._clock)
 
     # -- nodes -----------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from orchestrator.errors import LeaseLost, RevisionConflict, StoreError
 from orchestrator.model.cluster import ClusterState, NodeStatus
 from orchestrator.model.names import Digest, NodeName, StackName
 from orchestrator.model.plan import Blocked, Plan, Severity
-from orchestrator.model.spec import Intent
+from orchestrator.model.spec import Intent, Mode
 from orchestrator.planner.groups import mounted
 from orchestrator.planner.world import World
 from orchestrator.reconciler.clock import monotonic_s
@@ -129,7 +129,7 @@ class Convergence:
         """Of volumes of one name on several nodes, those that are not the data; a global service wants several."""
         state = self._observer.state()
         services = intent.stack.services.values()
-        everywhere = [v for s in services if s.mode.is_global for v in mounted(intent.stack, s)]
+        everywhere = [v for s in services if s.mode is Mode.GLOBAL for v in mounted(intent.stack, s)]
         for volume in sorted(state.volumes, key=lambda v: (v.name, v.node)):
             home, is_ours = state.homes.get(volume.name), volume.stack == intent.stack.name
             is_wanted = volume.name in state.moves or any(spec.covers(volume.name) for spec in everywhere)

@@ -22,7 +22,8 @@ from orchestrator.errors import (
     UsageError,
 )
 from orchestrator.model.names import Digest, ServiceName, StackName
-from orchestrator.model.spec import FileKind, FileSpec, Intent, StackSpec
+from orchestrator.model.shared import FileKind, FileSpec
+from orchestrator.model.spec import Intent, StackSpec
 from orchestrator.reconciler.clock import Clock
 from orchestrator.service.intents import quiet
 from orchestrator.service.request import UpRequest

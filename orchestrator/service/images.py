@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -11,11 +13,12 @@ from orchestrator.engine.protocol import Engine, Progress
 from orchestrator.errors import Conflict, NoSuchThing, OrchError
 from orchestrator.model.cluster import Availability
 from orchestrator.model.names import NodeName, ServiceName
-from orchestrator.model.plan import AnyOperation, BuildImage, PullImage
+from orchestrator.model.operations import AnyOperation, BuildImage, PullImage
 from orchestrator.model.spec import Build, ServiceSpec, StackSpec
 from orchestrator.reconciler.clock import Clock, monotonic_s
 from orchestrator.reconciler.events import (
     Emit,
+    Event,
     Noticed,
     OperationDone,
     OperationFailed,
@@ -23,72 +26,87 @@ from orchestrator.reconciler.events import (
     OperationStarted,
 )
 from orchestrator.service.hosts import Hosts
+from orchestrator.service.intents import check_services
 
 
-async def build(
-    hosts: Hosts, stack: StackSpec, services: Sequence[ServiceName], emit: Emit, clock: Clock, *, no_cache: bool
-) -> None:
-    """On the first node that answers: `up` copies from there to where containers go."""
-    built = [s for s in _chosen(stack, services) if s.build]
-    if not built:
-        raise NoSuchThing(f'stack "{stack.name}" has no service to build', fix='only services with "build" are built')
-    node, engine = await _first(hosts)
-    for service in built:
-        recipe = replace(service.build, no_cache=True) if no_cache and service.build else service.build
-        assert recipe is not None, "only services with `build` were chosen"
-        await _built(emit, clock, stack, node, engine, service, recipe)
+class Images:
+    """Works on the images of a stack; what is done is told as the loop tells its operations."""
+
+    def __init__(self, hosts: Hosts, clock: Clock) -> None:
+        self._hosts, self._clock = hosts, clock
+
+    async def build(self, stack: StackSpec, services: Sequence[ServiceName], emit: Emit, *, no_cache: bool) -> None:
+        """On the first node that answers: `up` copies from there to where containers go."""
+        built = [s for s in _chosen(stack, services) if s.build]
+        if not built:
+            what = f'stack "{stack.name}" has no service to build'
+            raise NoSuchThing(what, fix='only services with "build" are built')
+        node, engine = await self._first()
+        for service in built:
+            recipe = replace(service.build, no_cache=True) if no_cache and service.build else service.build
+            assert recipe is not None, "only services with `build` were chosen"
+            operation = BuildImage(node=node, ref=service.image, service=service.name, cause="it was asked for")
+            await self._told(emit, stack, operation, partial(_build, engine, service.image, recipe))
+
+    async def pull(self, stack: StackSpec, services: Sequence[ServiceName], emit: Emit) -> None:
+        """On all active nodes at once, services that are built left out; all failures are told, the first is raised."""
+        wanted = {s.image: s for s in _chosen(stack, services) if not s.build}
+        answering, silent = await self._hosts.ask(_itself)
+        if silent and not answering:
+            raise next(iter(silent.values()))
+        active = [node for node in answering if self._hosts.nodes[node].availability is Availability.ACTIVE]
+        jobs = (self._pulled(emit, stack, answering[node], s) for node in active for s in wanted.values())
+        results = await asyncio.gather(*jobs, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def _pulled(self, emit: Emit, stack: StackSpec, engine: Engine, service: ServiceSpec) -> None:
+        operation = PullImage(node=engine.node, ref=service.image, service=service.name, cause="it was asked for")
+
+        def work(tell: Progress) -> Awaitable[None]:
+            return engine.pull(service.image, platform=service.platform, progress=tell)
+
+        await self._told(emit, stack, operation, work)
+
+    async def remove(self, stack: StackSpec, emit: Emit, *, local_only: bool) -> None:
+        """`down --rmi local|all`; `local_only`: those without a tag of their own. What is in use stays, with a word."""
+        doomed = sorted({s.image for s in stack.services.values() if not local_only or _is_local(stack, s)})
+        for node, engine in (await self._hosts.ask(_itself))[0].items():
+            for ref in doomed:
+                try:
+                    await engine.remove_image(ref)
+                except Conflict as error:
+                    text = f"image {ref} stays on {node}: {error.why or error.what}"
+                    emit(Noticed(stack=stack.name, at=self._clock(), text=text))
+
+    async def _first(self) -> tuple[NodeName, Engine]:
+        answering, silent = await self._hosts.ask(_itself)
+        if not answering:
+            raise next(iter(silent.values()))
+        return min(answering.items(), key=lambda item: item[0])
+
+    async def _told(self, emit: Emit, stack: StackSpec, operation: AnyOperation, work: Work) -> None:
+        """`work`, with its events."""
+        started_s = monotonic_s()
+
+        def tell(kind: type[Event], **fields: Any) -> None:
+            emit(kind(stack=stack.name, at=self._clock(), operation=operation, **fields))  # type: ignore[call-arg]  # each kind's own fields
+
+        tell(OperationStarted)
+        try:
+            await work(lambda text: tell(OperationProgressed, text=text))
+        except OrchError as error:
+            tell(OperationFailed, what=error.what, why=error.why, fix=error.fix)
+            raise
+        tell(OperationDone, took_s=monotonic_s() - started_s)
 
 
-async def _built(
-    emit: Emit,
-    clock: Clock,
-    stack: StackSpec,
-    node: NodeName,
-    engine: Engine,
-    service: ServiceSpec,
-    recipe: Build,
-) -> None:
-    operation = BuildImage(node=node, ref=service.image, service=service.name, cause="it was asked for")
-    await _told(emit, clock, stack, operation, lambda tell: engine.build(service.image, recipe, progress=tell))
+Work = Callable[[Progress], Awaitable[None]]
 
 
-async def pull(hosts: Hosts, stack: StackSpec, services: Sequence[ServiceName], emit: Emit, clock: Clock) -> None:
-    """On all active nodes at once; all failures are told, the first is raised."""
-    wanted = {s.image: s for s in _chosen(stack, services) if not s.build}
-    answering, silent = await hosts.ask(_itself)
-    if silent and not answering:
-        raise next(iter(silent.values()))
-    active = {node: e for node, e in answering.items() if hosts.nodes[node].availability is Availability.ACTIVE}
-    jobs = [(node, engine, s) for node, engine in active.items() for s in wanted.values()]
-    results = await asyncio.gather(*(_pulled(emit, clock, stack, *job) for job in jobs), return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-
-
-async def _pulled(
-    emit: Emit, clock: Clock, stack: StackSpec, node: NodeName, engine: Engine, service: ServiceSpec
-) -> None:
-    operation = PullImage(node=node, ref=service.image, service=service.name, cause="it was asked for")
-    await _told(
-        emit,
-        clock,
-        stack,
-        operation,
-        lambda tell: engine.pull(service.image, platform=service.platform, progress=tell),
-    )
-
-
-async def remove(hosts: Hosts, stack: StackSpec, emit: Emit, clock: Clock, *, local_only: bool) -> None:
-    """Images that something else still uses stay, with a word."""
-    doomed = sorted({s.image for s in stack.services.values() if not local_only or _is_local(stack, s)})
-    for node, engine in (await hosts.ask(_itself))[0].items():
-        for ref in doomed:
-            try:
-                await engine.remove_image(ref)
-            except Conflict as error:
-                text = f"image {ref} stays on {node}: {error.why or error.what}"
-                emit(Noticed(stack=stack.name, at=clock(), text=text))
+def _build(engine: Engine, ref: str, recipe: Build, tell: Progress) -> Awaitable[None]:
+    return engine.build(ref, recipe, progress=tell)
 
 
 def _is_local(stack: StackSpec, service: ServiceSpec) -> bool:
@@ -97,41 +115,10 @@ def _is_local(stack: StackSpec, service: ServiceSpec) -> bool:
 
 
 def _chosen(stack: StackSpec, services: Sequence[ServiceName]) -> list[ServiceSpec]:
+    """Those named, or all; raises NoSuchThing"""
+    check_services(stack, services)
     return [service for name, service in sorted(stack.services.items()) if not services or name in services]
 
 
 async def _itself(engine: Engine) -> Engine:
     return engine
-
-
-async def _first(hosts: Hosts) -> tuple[NodeName, Engine]:
-    answering, silent = await hosts.ask(_itself)
-    if not answering:
-        raise next(iter(silent.values()))
-    return min(answering.items(), key=lambda item: item[0])
-
-
-async def _told(
-    emit: Emit,
-    clock: Clock,
-    stack: StackSpec,
-    operation: AnyOperation,
-    work: Callable[[Progress], Awaitable[None]],
-) -> None:
-    """`work`, with its events."""
-    started_s = monotonic_s()
-
-    def progressed(text: str) -> None:
-        emit(OperationProgressed(stack=stack.name, at=clock(), operation=operation, text=text))
-
-    emit(OperationStarted(stack=stack.name, at=clock(), operation=operation))
-    try:
-        await work(progressed)
-    except OrchError as error:
-        emit(
-            OperationFailed(
-                stack=stack.name, at=clock(), operation=operation, what=error.what, why=error.why, fix=error.fix
-            )
-        )
-        raise
-    emit(OperationDone(stack=stack.name, at=clock(), operation=operation, took_s=monotonic_s() - started_s))

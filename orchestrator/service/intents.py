@@ -35,13 +35,13 @@ def after_up(before: Intent | None, request: UpRequest, cluster: ClusterState) -
         again=frozenset(incarnation(c) for c in ours if c.has_ended and not _is_finished_job(stack, c)),
         recreate=frozenset(c.id for c in ours) if request.force_recreate else frozenset(),
         remove_orphans=request.remove_orphans,
-        spanning=request.span or _spans(stack.name, cluster),
+        spanning=request.span or kept.spanning or _spans(stack.name, cluster),
     )
 
 
 def _spans(stack: StackName, cluster: ClusterState) -> bool:
-    """It does already: `--span` need not be said again while it has such a network."""
-    return any(n.stack == stack and n.driver == "overlay" for n in cluster.networks)
+    """It has such a network, though nobody remembers that it was asked for."""
+    return any(network.stack == stack and network.spans for network in cluster.networks)
 
 
 def _chosen(request: UpRequest) -> frozenset[ServiceName]:

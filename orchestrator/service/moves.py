@@ -14,8 +14,10 @@ from msgspec.structs import replace
 from orchestrator.errors import Conflict, NoSuchThing, OrchError, Refused, Unreachable, UsageError
 from orchestrator.model.cluster import Availability, ClusterState, Move
 from orchestrator.model.names import NodeName, StackName
-from orchestrator.model.plan import Blocked, MoveVolume
-from orchestrator.model.spec import Intent, VolumeSpec
+from orchestrator.model.operations import MoveVolume
+from orchestrator.model.plan import Blocked
+from orchestrator.model.shared import VolumeSpec
+from orchestrator.model.spec import Intent, Mode
 from orchestrator.planner import World, preview
 from orchestrator.planner.groups import is_confined
 from orchestrator.reconciler.clock import Clock
@@ -232,7 +234,9 @@ def _check_together(world: World, names: Sequence[str], target: NodeName) -> Non
     """raises Conflict where one slot would have its volumes on two nodes"""
     for service in world.stack.services.values():
         slots = world.slots[service.name]
-        if service.mode.is_global and any(name in world.mounted(service, slot) for name in names for slot in slots):
+        if service.mode is Mode.GLOBAL and any(
+            name in world.mounted(service, slot) for name in names for slot in slots
+        ):
             why = f"{service.name} has one on each node"
             raise Conflict(f'volume "{names[0]}" can\'t be moved', why=why, fix="it need not")
         for slot in slots:

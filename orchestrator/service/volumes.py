@@ -15,7 +15,8 @@ import msgspec
 from orchestrator.errors import Conflict, EngineError, NoSuchThing, Unreachable
 from orchestrator.model.cluster import Container, Move, Volume, VolumeDetails
 from orchestrator.model.names import NodeName, StackName, slot_name
-from orchestrator.model.spec import Intent, VolumeSpec
+from orchestrator.model.shared import VolumeSpec
+from orchestrator.model.spec import Intent, Mode
 from orchestrator.planner.groups import mounted
 from orchestrator.service.hosts import Hosts
 from orchestrator.store import Stacks, Store, hold
@@ -229,7 +230,7 @@ def _mounting(intent: Intent, name: str) -> Iterator[str]:
     """Slots of the stack that mount it; of a service with one on each node, the service."""
     for service in intent.stack.services.values():
         for volume in mounted(intent.stack, service):
-            if service.mode.is_global and volume.covers(name):
+            if service.mode is Mode.GLOBAL and volume.covers(name):
                 yield service.name
             else:
                 slots = range(1, service.replicas + 1)

@@ -11,14 +11,8 @@ from typing import Any, TypeVar
 
 from orchestrator.errors import BadValue, FileMissing, SpecError
 from orchestrator.model.names import Digest, ServiceName, StackName, content_digest
-from orchestrator.model.spec import (
-    FileSpec,
-    IpamPool,
-    NetworkSpec,
-    Place,
-    ServiceSpec,
-    StackSpec,
-)
+from orchestrator.model.shared import FileSpec, IpamPool, NetworkSpec
+from orchestrator.model.spec import Place, ServiceSpec, StackSpec
 from orchestrator.spec import files as disk
 from orchestrator.spec import support
 from orchestrator.spec.findings import Findings, raise_all

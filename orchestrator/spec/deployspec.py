@@ -29,6 +29,9 @@ def deployed(name: str, service: Map, problems: list[SpecError]) -> dict[str, An
     return _Deployment(name, service, problems).fields()
 
 
+JOBS = ("replicated-job", "global-job")
+
+
 class _Deployment:
     def __init__(self, name: str, service: Map, problems: list[SpecError]) -> None:
         self._name, self._service, self._problems = name, service, problems
@@ -56,7 +59,7 @@ class _Deployment:
 
     def _mode(self) -> Mode:
         mode = self._deploy.get("mode", Mode.REPLICATED)
-        if mode in (Mode.REPLICATED_JOB, Mode.GLOBAL_JOB):
+        if mode in JOBS:
             self._refuse("mode", self._deploy, "jobs are not there yet",
                          'use `restart: "no"` for a container that ends')  # fmt: skip
         elif mode not in set(Mode):

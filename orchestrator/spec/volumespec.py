@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from orchestrator.errors import BadValue, SpecError
-from orchestrator.model.spec import SLOT_TEMPLATE, VolumeSpec
+from orchestrator.model.shared import SLOT_TEMPLATE, VolumeSpec
 from orchestrator.spec.ownkeys import own_keys
 from orchestrator.spec.tree import Map
 

@@ -13,7 +13,7 @@ import msgspec
 
 from orchestrator.errors import StoreError
 from orchestrator.model.names import Digest
-from orchestrator.model.spec import FileKind
+from orchestrator.model.shared import FileKind
 from orchestrator.store.protocol import Delete, Entry, Put, Store
 
 

@@ -17,7 +17,7 @@ from typing import Final
 
 from orchestrator.errors import NoSuchThing, StoreError
 from orchestrator.model.names import Digest, content_digest
-from orchestrator.model.spec import FileKind
+from orchestrator.model.shared import FileKind
 from orchestrator.store.protocol import Put, Store
 
 CONTENT: Final = "content/"

@@ -14,7 +14,7 @@ import msgspec
 
 from orchestrator.errors import RevisionConflict
 from orchestrator.model.names import Digest
-from orchestrator.model.spec import FileKind
+from orchestrator.model.shared import FileKind
 from orchestrator.store.protocol import Delete, Entry, Store
 from orchestrator.store.secrets import CONTENT
 from orchestrator.store.stacks import STACKS

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from orchestrator.cli import main, session
 from orchestrator.engine import Behaviour, MemoryEngine
 from orchestrator.model.names import COMPOSE_VOLUME, Digest, StackName, resource_labels
-from orchestrator.model.spec import VolumeSpec
+from orchestrator.model.shared import VolumeSpec
 from orchestrator.reconciler.clock import utc_now
 from orchestrator.service.control import Control
 from tests.cli.world import LOCAL, service

@@ -10,7 +10,8 @@ from rich.console import Console
 from orchestrator.cli.live import LiveProgress
 from orchestrator.cli.progress import Clock, PlainProgress
 from orchestrator.model.names import ContainerId, NodeName, ServiceName, SlotNumber, StackName
-from orchestrator.model.plan import ConnectNetwork, Phase, PullImage, ServiceStatus, StartContainer
+from orchestrator.model.operations import ConnectNetwork, PullImage, StartContainer
+from orchestrator.model.plan import Phase, ServiceStatus
 from orchestrator.reconciler.events import (
     Event,
     Noticed,

@@ -29,7 +29,8 @@ from orchestrator.model.names import (
     container_labels,
     resource_labels,
 )
-from orchestrator.model.spec import Attachment, NetworkSpec, ServiceSpec, VolumeSpec
+from orchestrator.model.shared import NetworkSpec, VolumeSpec
+from orchestrator.model.spec import Attachment, ServiceSpec
 from tests.labs import BUSYBOX, labs
 
 API = {"20.10": (1, 41), "26.1": (1, 45)}

@@ -19,7 +19,8 @@ from orchestrator.errors import Conflict, EngineError, NotFound, Refused, Unreac
 from orchestrator.lab import Lab
 from orchestrator.model.cluster import Member, Network
 from orchestrator.model.names import Digest, NodeName, ServiceName, SlotNumber, StackName, container_labels
-from orchestrator.model.spec import Attachment, IpamPool, NetworkSpec, ServiceSpec
+from orchestrator.model.shared import IpamPool, NetworkSpec
+from orchestrator.model.spec import Attachment, ServiceSpec
 from tests.labs import BUSYBOX, clean
 
 T = TypeVar("T")

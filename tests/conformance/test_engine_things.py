@@ -12,7 +12,8 @@ from orchestrator.engine.protocol import UploadedFile
 from orchestrator.errors import Conflict, NotFound, Refused, TooOld
 from orchestrator.model.names import COMPOSE_VOLUME, Digest
 from orchestrator.model.options import HostOptions
-from orchestrator.model.spec import Build, FileGrant, Mount, MountType, NetworkSpec
+from orchestrator.model.shared import NetworkSpec
+from orchestrator.model.spec import Build, FileGrant, Mount, MountType
 
 Case = Any
 

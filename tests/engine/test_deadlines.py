@@ -13,7 +13,7 @@ import pytest
 from orchestrator.engine import connect
 from orchestrator.errors import Refused, TooOld, Unreachable
 from orchestrator.model.names import ContainerId, NodeName
-from orchestrator.model.spec import NetworkSpec
+from orchestrator.model.shared import NetworkSpec
 
 NODE = NodeName("n1")
 LISTED = {"Id": "a" * 64, "Labels": {}}

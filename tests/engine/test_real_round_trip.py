@@ -16,13 +16,12 @@ from orchestrator.engine.translate import container_body
 from orchestrator.lab import api
 from orchestrator.model.names import Digest, NodeName, ServiceName, SlotNumber, StackName, container_labels
 from orchestrator.model.options import HostOptions, Logging, Ulimit
+from orchestrator.model.shared import IpamPool, NetworkSpec
 from orchestrator.model.spec import (
     Attachment,
     Healthcheck,
-    IpamPool,
     Mount,
     MountType,
-    NetworkSpec,
     Port,
     Resources,
     RestartCondition,

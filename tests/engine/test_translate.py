@@ -25,20 +25,18 @@ from orchestrator.model.options import (
     Logging,
     Ulimit,
 )
+from orchestrator.model.shared import IpamPool, NetworkSpec, VolumeSpec
 from orchestrator.model.spec import (
     Attachment,
     FileGrant,
     Healthcheck,
-    IpamPool,
     Mount,
     MountType,
-    NetworkSpec,
     Port,
     Resources,
     RestartCondition,
     RestartPolicy,
     ServiceSpec,
-    VolumeSpec,
 )
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -361,7 +359,7 @@ BY_OTHERS = frozenset(
         *("name", "build", "pull_policy", "platform", "container_name", "depends_on", "networks", "network_mode"),
         *("secrets", "configs", "mode", "replicas", "update", "attach", "refresh_after_s", "post_start", "pre_stop"),
         *("links", "volumes_from"),  # as the request says
-        *("placement", "max_concurrent", "on_node_loss", "many_writers"),
+        *("placement", "many_writers"),
     }
 )
 

@@ -20,14 +20,8 @@ from orchestrator.model.cluster import (
     NodeStatus,
 )
 from orchestrator.model.names import NodeName, ServiceName, SlotNumber
-from orchestrator.model.plan import (
-    AnyOperation,
-    CreateContainer,
-    CreateNetwork,
-    CreateVolume,
-    Plan,
-    Severity,
-)
+from orchestrator.model.operations import AnyOperation, CreateContainer, CreateNetwork, CreateVolume
+from orchestrator.model.plan import Plan, Severity
 from orchestrator.model.spec import Intent, Mode, ServiceSpec
 from orchestrator.planner import network_hash, plan, service_hash, settle, simulate
 from tests.planner.rules import RULES, service_goes_on

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.graph import ServiceGraph
 from orchestrator.model.cluster import Availability, Container, ContainerState, Health
-from orchestrator.model.plan import (
+from orchestrator.model.operations import (
     AnyOperation,
     ConnectNetwork,
     CreateContainer,

@@ -15,20 +15,16 @@ import msgspec
 import yaml
 
 from orchestrator.model.cluster import ClusterState
-from orchestrator.model.plan import (
+from orchestrator.model.operations import (
     AnyOperation,
-    Blocked,
     ConnectNetwork,
     CopyImage,
     CreateContainer,
-    Plan,
-    Preview,
     RemoveContainer,
     RenameContainer,
-    Severity,
-    Step,
     StopContainer,
 )
+from orchestrator.model.plan import Blocked, Plan, Preview, Severity, Step
 from orchestrator.model.spec import Intent
 from orchestrator.planner import plan, preview
 from tests.planner.worlds import NOW, cluster_of, intent_of, stack_of

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.model.plan import Plan, Severity, StartContainer
+from orchestrator.model.operations import StartContainer
+from orchestrator.model.plan import Plan, Severity
 from orchestrator.planner import plan
 from tests.planner.worlds import NOW, cluster_of, intent_of, stack_of
 

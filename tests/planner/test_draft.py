@@ -8,7 +8,8 @@ import pytest
 
 from orchestrator.model.cluster import ClusterState, Failure
 from orchestrator.model.names import NodeName, ServiceName, StackName
-from orchestrator.model.plan import BuildImage, PullImage, Severity
+from orchestrator.model.operations import BuildImage, PullImage
+from orchestrator.model.plan import Severity
 from orchestrator.model.spec import Intent, StackSpec
 from orchestrator.planner.draft import Draft, retry_pause_s
 from orchestrator.planner.world import World

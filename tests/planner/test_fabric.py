@@ -18,7 +18,7 @@ from orchestrator.model.cluster import (
     Swarm,
 )
 from orchestrator.model.names import NodeName
-from orchestrator.model.plan import (
+from orchestrator.model.operations import (
     AnyOperation,
     CreateNetwork,
     InitFabric,
@@ -27,9 +27,9 @@ from orchestrator.model.plan import (
     PromoteMember,
     RemoveMember,
     RemoveNetwork,
-    Severity,
     UnpinNetwork,
 )
+from orchestrator.model.plan import Severity
 from orchestrator.model.spec import Intent
 from orchestrator.planner import plan, preview, simulate
 from orchestrator.planner.fabric import Fabric as Rules

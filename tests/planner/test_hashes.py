@@ -9,13 +9,13 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.model.names import Digest, ServiceName, StackName
+from orchestrator.model.shared import FileSpec, NetworkSpec, VolumeSpec
 from orchestrator.model.spec import (
     Attachment,
     Build,
     Constraint,
     Dependency,
     FileGrant,
-    FileSpec,
     Healthcheck,
     Hook,
     HostOptions,
@@ -23,8 +23,6 @@ from orchestrator.model.spec import (
     Mode,
     Mount,
     MountType,
-    NetworkSpec,
-    OnNodeLoss,
     Order,
     PlacementRules,
     Port,
@@ -36,7 +34,6 @@ from orchestrator.model.spec import (
     StackSpec,
     Update,
     VolumesFrom,
-    VolumeSpec,
 )
 from orchestrator.planner import network_hash, service_hash, volume_hash
 
@@ -107,8 +104,6 @@ POLICY: dict[str, Any] = {
     "placement": PlacementRules(
         constraints=(Constraint(key="node.labels.disk", value="ssd"),), max_replicas_per_node=2
     ),
-    "max_concurrent": 2,
-    "on_node_loss": OnNodeLoss.WAIT,
     "many_writers": True,
 }
 """Each field that only decides how many, when and by which way."""
@@ -137,7 +132,6 @@ def test_every_field_of_a_service_is_on_one_side() -> None:
     ("change", "is_same"),
     [
         (Resources(reserved_nano_cpus=10**9), True),
-        (Resources(reserved_pids=100, generic={"gpu": 1}), True),
         (Resources(reserved_memory_bytes=2**20), False),
         (Resources(nano_cpus=10**9), False),
         (Resources(pids=10), False),

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from orchestrator.model.cluster import ClusterState, Container, Node, Reserved, Swarm
+from orchestrator.model.cluster import ClusterState, Container, Node, Swarm
 from orchestrator.model.names import NodeName, ServiceName, SlotNumber
-from orchestrator.model.plan import CreateContainer
+from orchestrator.model.operations import CreateContainer
 from orchestrator.model.spec import Constraint, Intent, Mode, PlacementRules, Port, Resources, ServiceSpec, StackSpec
 from orchestrator.planner import plan
 from orchestrator.planner.constraints import unmet
@@ -168,15 +168,6 @@ def test_a_node_that_nothing_is_known_of_meets_no_equation() -> None:
 
 def deployed(**deploy: Any) -> dict[str, Any]:
     return {**LONE, "deploy": deploy}
-
-
-def test_what_containers_of_others_reserve_is_not_free() -> None:
-    stack = stack_of({"services": {"a": deployed(resources={"reservations": {"memory": "3G"}})}})
-    cluster = cluster_of(stack, {"nodes": {"n1": "ready memory_gib=4", "n2": "ready memory_gib=4"}})
-    full = replace(cluster, reserved={n.name: Reserved(memory_bytes=3 * 2**29) for n in cluster.nodes})
-
-    told = plan(intent_of(stack, {}), full, now=NOW).blocked[0]
-    assert told.reason == "no node can take it: n1, n2: needs 3 GiB of memory, 2.5 GiB are free"
 
 
 def test_what_has_ended_for_good_reserves_nothing() -> None:

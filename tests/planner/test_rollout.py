@@ -8,7 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.model.names import ServiceName
-from orchestrator.model.plan import CreateContainer, Phase, StartContainer, StopContainer
+from orchestrator.model.operations import CreateContainer, StartContainer, StopContainer
+from orchestrator.model.plan import Phase
 from orchestrator.planner import Slots, World, plan, plan_slots, statuses
 from tests.planner.worlds import NOW, cluster_of, intent_of, stack_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.model.cluster import ClusterState, ContainerState, Health
-from orchestrator.model.plan import CreateContainer
+from orchestrator.model.operations import CreateContainer
 from orchestrator.model.spec import Intent
 from orchestrator.planner import plan, settle, simulate
 from tests.planner.worlds import NOW, cluster_of, intent_of, stack_of

@@ -33,7 +33,8 @@ from orchestrator.model.cluster import (
     Volume,
 )
 from orchestrator.model.names import ContainerId, Digest, NodeName, ServiceName, SlotNumber, interim_name
-from orchestrator.model.spec import Incarnation, Intent, MountType, ServiceSpec, StackSpec, VolumeSpec
+from orchestrator.model.shared import VolumeSpec
+from orchestrator.model.spec import Incarnation, Intent, MountType, ServiceSpec, StackSpec
 from orchestrator.planner import network_hash, service_hash, volume_hash
 from orchestrator.planner.groups import borrowed
 from orchestrator.planner.ports import wanted_ports

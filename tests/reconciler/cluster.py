@@ -19,7 +19,7 @@ from orchestrator.engine import Behaviour, MemoryCluster, MemoryEngine
 from orchestrator.engine.protocol import Engine
 from orchestrator.model.cluster import Container, Node
 from orchestrator.model.names import NodeName, ServiceName, StackName
-from orchestrator.model.plan import AnyOperation
+from orchestrator.model.operations import AnyOperation
 from orchestrator.model.spec import Intent, StackSpec
 from orchestrator.reconciler.clock import utc_now
 from orchestrator.reconciler.events import Event, OperationDone, OperationStarted
@@ -31,7 +31,7 @@ from orchestrator.service.converge import Outcome
 from orchestrator.service.hosts import Hosts
 from orchestrator.service.request import UpRequest
 from orchestrator.spec import Request, load
-from orchestrator.store import MemoryStore, Nodes, Stacks, Store, Vault
+from orchestrator.store import FabricRecord, MemoryStore, Nodes, Stacks, Store, Vault
 
 N1, N2, N3 = NodeName("n1"), NodeName("n2"), NodeName("n3")
 SHOP = StackName("shop")
@@ -187,7 +187,7 @@ class Run:
 
     def __init__(self, cluster: Cluster, intent: Intent, engines: Mapping[NodeName, Any], **options: Any) -> None:
         nodes = {name: Node(name=name, endpoint=f"memory://{name}") for name in engines}
-        self.observer = Observer(intent.stack, nodes, engines, {}, utc_now)
+        self.observer = Observer(intent.stack, nodes, engines, {}, utc_now, FabricRecord(MemoryStore()))
         self.homes: list[tuple[str, NodeName | None]] = []
         self.contents: dict[str, bytes] = {}
         self.executor = Executor(self.observer, self._content, self._home, cluster.events.append)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from orchestrator.errors import Conflict, NoSuchThing, Refused, Unreachable
 from orchestrator.model.cluster import ContainerState, HeldVolume
 from orchestrator.model.names import REPLACES, ContainerId, Digest, ServiceName, SlotNumber, content_digest
-from orchestrator.model.plan import (
+from orchestrator.model.operations import (
     AnyOperation,
     BuildImage,
     ConnectNetwork,
@@ -27,7 +27,8 @@ from orchestrator.model.plan import (
     StartContainer,
     StopContainer,
 )
-from orchestrator.model.spec import FileGrant, FileSpec, StackSpec
+from orchestrator.model.shared import FileSpec
+from orchestrator.model.spec import FileGrant, StackSpec
 from orchestrator.planner import network_hash, volume_hash
 from orchestrator.reconciler.events import OperationDone, OperationFailed, OperationProgressed, OperationStarted
 from tests.reconciler.cluster import N1, N2, SHOP, Cluster, Run, changes, made, only, running

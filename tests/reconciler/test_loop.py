@@ -12,16 +12,8 @@ import pytest
 from orchestrator.engine import Behaviour
 from orchestrator.errors import LeaseLost, Refused, Unreachable
 from orchestrator.model.cluster import ContainerState
-from orchestrator.model.plan import (
-    Blocked,
-    CreateContainer,
-    CreateVolume,
-    Phase,
-    Plan,
-    Severity,
-    StartContainer,
-    StopContainer,
-)
+from orchestrator.model.operations import CreateContainer, CreateVolume, StartContainer, StopContainer
+from orchestrator.model.plan import Blocked, Phase, Plan, Severity
 from orchestrator.model.spec import Intent
 from orchestrator.planner import Slots, plan_slots
 from orchestrator.reconciler.events import OperationFailed, StatusChanged

@@ -11,7 +11,7 @@ from orchestrator.model.names import (
     COMPOSE_VOLUME,
     STACK,
 )
-from orchestrator.model.spec import VolumeSpec
+from orchestrator.model.shared import VolumeSpec
 from orchestrator.reconciler.events import Noticed
 from orchestrator.service.request import UpRequest
 from orchestrator.store import MemoryStore, Stacks

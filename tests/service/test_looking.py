@@ -81,8 +81,8 @@ async def test_pull_asks_all_active_nodes_and_tells_each_failure() -> None:
     cluster.n2.offers("web:1")
     async with cluster.control() as control:
         with pytest.raises(EngineError, match="db:1"):
-            await control.pull(pair(), (), cluster.events.append)
-        await control.pull(pair(), (WEB,), cluster.events.append)
+            await control.images.pull(pair(), (), cluster.events.append)
+        await control.images.pull(pair(), (WEB,), cluster.events.append)
 
     assert [(e.operation.node, e.operation.subject) for e in only(cluster.events, OperationFailed)] == [
         (N2, "image db:1")
@@ -101,7 +101,7 @@ async def test_pull_leaves_nodes_alone_that_are_not_to_be_given_anything() -> No
     async with cluster.control() as control:
         paused = msgspec.structs.replace(control._hosts.nodes[N2], availability=Availability.PAUSE)
         control._hosts.nodes[N2] = paused
-        await control.pull(pair(), (WEB,), cluster.events.append)
+        await control.images.pull(pair(), (WEB,), cluster.events.append)
 
     assert (changes(cluster.n1), changes(cluster.n2)) == ([("pull", "web:1")], [])
 
@@ -111,9 +111,9 @@ async def test_build_makes_the_images_that_have_a_recipe(tmp_path: Any) -> None:
     cluster = Cluster(N1, N2)
     stack = made({"web": {"build": {"context": str(tmp_path)}}, "db": None})
     async with cluster.control() as control:
-        await control.build(stack, (), cluster.events.append, no_cache=True)
+        await control.images.build(stack, (), cluster.events.append, no_cache=True)
         with pytest.raises(NoSuchThing):
-            await control.build(stack, (DB,), cluster.events.append, no_cache=False)
+            await control.images.build(stack, (DB,), cluster.events.append, no_cache=False)
 
     assert changes(cluster.n1) == [("build", "web:1")]
     assert changes(cluster.n2) == []
@@ -125,7 +125,7 @@ async def test_images_that_are_in_use_stay_with_a_word() -> None:
     await cluster.run(lambda control: control.scale(SHOP, {WEB: 0}))
     cluster.events.clear()
     async with cluster.control() as control:
-        await control.remove_images(pair(), local_only=False, emit=cluster.events.append)
+        await control.images.remove(pair(), cluster.events.append, local_only=False)
 
     assert sorted(cluster.n1.held_images) == ["db:1", "job:1", "web:2"]
     assert [e.text.partition(":")[0] for e in only(cluster.events, Noticed)] == ["image db"]

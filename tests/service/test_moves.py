@@ -19,8 +19,9 @@ from orchestrator.errors import (
     UsageError,
 )
 from orchestrator.model.names import NodeName
-from orchestrator.model.plan import MoveVolume
-from orchestrator.model.spec import StackSpec, VolumeSpec
+from orchestrator.model.operations import MoveVolume
+from orchestrator.model.shared import VolumeSpec
+from orchestrator.model.spec import StackSpec
 from orchestrator.reconciler.events import Noticed, OperationProgressed
 from orchestrator.store import Delete, Stacks, hold
 from tests.reconciler.cluster import N1, N2, N3, SHOP, Cluster, changes, eventually, made, only

@@ -7,7 +7,8 @@ import msgspec
 from orchestrator.model.names import (
     content_digest,
 )
-from orchestrator.model.spec import FileGrant, FileSpec
+from orchestrator.model.shared import FileSpec
+from orchestrator.model.spec import FileGrant
 from orchestrator.service.request import UpRequest
 from tests.reconciler.cluster import SHOP, Cluster, made
 from tests.service.shop import WEB

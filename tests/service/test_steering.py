@@ -18,8 +18,10 @@ from orchestrator.model.names import (
     STACK,
     StackName,
 )
-from orchestrator.model.plan import Severity, StopContainer
-from orchestrator.model.spec import ServiceSpec, VolumeSpec
+from orchestrator.model.operations import StopContainer
+from orchestrator.model.plan import Severity
+from orchestrator.model.shared import VolumeSpec
+from orchestrator.model.spec import ServiceSpec
 from orchestrator.service.request import UpRequest
 from orchestrator.store import Stacks, hold
 from tests.reconciler.cluster import N1, N2, SHOP, Cluster, eventually, made

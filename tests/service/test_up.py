@@ -14,8 +14,8 @@ from orchestrator.model.names import (
     COMPOSE_SERVICE,
     COMPOSE_VOLUME,
 )
-from orchestrator.model.plan import CreateContainer
-from orchestrator.model.spec import VolumeSpec
+from orchestrator.model.operations import CreateContainer
+from orchestrator.model.shared import VolumeSpec
 from orchestrator.reconciler.events import Noticed
 from orchestrator.service.request import UpRequest
 from orchestrator.store import MemoryStore

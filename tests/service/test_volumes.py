@@ -6,7 +6,8 @@ import pytest
 
 from orchestrator.errors import Conflict, NoSuchThing, Unreachable
 from orchestrator.model.names import COMPOSE_PROJECT, COMPOSE_VOLUME, StackName
-from orchestrator.model.spec import StackSpec, VolumeSpec
+from orchestrator.model.shared import VolumeSpec
+from orchestrator.model.spec import StackSpec
 from orchestrator.service.volumes import VolumeSummary
 from orchestrator.store import Stacks
 from tests.reconciler.cluster import N1, N2, SHOP, Cluster, made

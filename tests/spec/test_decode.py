@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import SpecError
-from orchestrator.model import options
+from orchestrator.model import options, shared
 from orchestrator.model import spec as model
 from orchestrator.model.names import Digest, content_digest
 from orchestrator.spec import load
@@ -165,12 +165,12 @@ def test_networks_and_volumes_have_their_names(folder: Any) -> None:
 
     stack = folder.load().stack
     assert stack.networks == {
-        "a": model.NetworkSpec(key="a", name="shop_a", internal=True, ipam=(model.IpamPool(subnet="10.0.0.0/24"),)),
-        "c": model.NetworkSpec(key="c", name="given", external=True),
+        "a": shared.NetworkSpec(key="a", name="shop_a", internal=True, ipam=(shared.IpamPool(subnet="10.0.0.0/24"),)),
+        "c": shared.NetworkSpec(key="c", name="given", external=True),
     }
     assert stack.volumes == {
-        "vol": model.VolumeSpec(key="vol", name="shop_vol", driver_opts={"size": "5"}),
-        "war": model.VolumeSpec(key="war", name="war", external=True),
+        "vol": shared.VolumeSpec(key="vol", name="shop_vol", driver_opts={"size": "5"}),
+        "war": shared.VolumeSpec(key="war", name="war", external=True),
     }
 
 
@@ -204,10 +204,10 @@ def test_an_external_secret_has_the_name_that_the_store_knows_and_no_content(fol
 
     none = Digest("")
     assert loaded.stack.secrets == {
-        "s": model.FileSpec(key="s", name="s", digest=none, external=True),
-        "t": model.FileSpec(key="t", name="other", digest=none, external=True),
+        "s": shared.FileSpec(key="s", name="s", digest=none, external=True),
+        "t": shared.FileSpec(key="t", name="other", digest=none, external=True),
     }
-    assert loaded.stack.configs == {"c": model.FileSpec(key="c", name="there", digest=none, external=True)}
+    assert loaded.stack.configs == {"c": shared.FileSpec(key="c", name="there", digest=none, external=True)}
     assert loaded.contents == {}
     assert loaded.stack.place("secrets", "t", "external") == "compose.yaml:2:36"
 

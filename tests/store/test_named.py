@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.errors import RevisionConflict
 from orchestrator.model.names import Digest, content_digest
-from orchestrator.model.spec import FileKind
+from orchestrator.model.shared import FileKind
 from orchestrator.store import MemoryStore, Put, Vault
 from orchestrator.store.named import NamedFile, NamedFiles
 from orchestrator.store.secrets import CONTENT

@@ -9,7 +9,7 @@ from pathlib import Path
 from orchestrator.engine.protocol import ContainerRequest
 from orchestrator.model.cluster import Container
 from orchestrator.model.names import NodeName, ServiceName, SlotNumber, container_name
-from orchestrator.model.plan import CreateContainer
+from orchestrator.model.operations import CreateContainer
 from orchestrator.model.spec import Intent, StackSpec
 from orchestrator.planner import service_hash
 from orchestrator.reconciler.requests import container_request

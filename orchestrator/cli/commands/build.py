@@ -36,7 +36,7 @@ def command(project: Project, services: tuple[str, ...], no_cache: bool) -> None
 
     async def work(control: Control) -> None:
         with interrupt.leaves("images that were built stay; orch build goes on"), progress.shown() as emit:
-            await control.build(stack, built, emit, no_cache=no_cache)
+            await control.images.build(stack, built, emit, no_cache=no_cache)
 
     if not built:
         output.note("nothing to build: no service here has a build")

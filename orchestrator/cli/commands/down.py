@@ -59,6 +59,6 @@ def command(
         await steering.converge(control, intent, again=again, wait_timeout_s=wait_timeout_s, done=f"{stack}: removed")
         if spec:
             with progress.shown() as emit:
-                await control.remove_images(spec, local_only=rmi == "local", emit=emit)
+                await control.images.remove(spec, emit, local_only=rmi == "local")
 
     session.run(work)

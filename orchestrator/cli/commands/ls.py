@@ -31,11 +31,8 @@ def command(form: str, quiet: bool) -> None:
         return found
 
     stacks = session.run(work)
-    if quiet:
-        for each in stacks:
-            output.line(each.name)
-    else:
-        output.listing(form, COLUMNS, [_row(each) for each in stacks], [_fields(each) for each in stacks])
+    rows, values = [_row(each) for each in stacks], [_fields(each) for each in stacks]
+    output.listing(form, COLUMNS, rows, values, quiet=quiet)
 
 
 def _row(stack: StackSummary) -> tuple[str, ...]:

@@ -64,13 +64,9 @@ def ls(form: str, quiet: bool) -> None:
         return await control.nodes()
 
     nodes = session.run(work)
-    if quiet:
-        for node in nodes:
-            output.line(node.name)
-        return
-    output.listing(form, COLUMNS, [_row(node) for node in nodes], nodes)
+    output.listing(form, COLUMNS, [_row(node) for node in nodes], nodes, quiet=quiet)
     for node in nodes:
-        if node.trouble and form == "table":
+        if node.trouble and form == "table" and not quiet:
             output.note(f"{node.name}: {node.trouble}")
 
 

@@ -31,7 +31,7 @@ def command(project: Project, services: tuple[str, ...]) -> None:
 
     async def work(control: Control) -> None:
         with interrupt.leaves("images that were pulled stay; orch pull goes on"), progress.shown() as emit:
-            await control.pull(stack, pulled, emit)
+            await control.images.pull(stack, pulled, emit)
 
     if not pulled:
         output.note("nothing to pull: all images of these services are built here")

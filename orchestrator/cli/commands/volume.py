@@ -52,11 +52,7 @@ def ls(stack: str | None, form: str, quiet: bool) -> None:
         return found
 
     volumes = session.run(work)
-    if quiet:
-        for each in volumes:
-            output.line(each.name)
-    else:
-        output.listing(form, COLUMNS, [_row(each) for each in volumes], volumes)
+    output.listing(form, COLUMNS, [_row(each) for each in volumes], volumes, quiet=quiet)
 
 
 def _row(volume: VolumeSummary) -> tuple[str, ...]:
