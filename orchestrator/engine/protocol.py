@@ -189,7 +189,7 @@ class Swarming(Protocol):
 class Shelves(Protocol):
     """What lies on a host: contents of volumes, images with their sizes, room."""
 
-    def read_volume(self, name: str) -> AsyncIterator[bytes]:
+    def read_volume(self, name: str) -> AsyncGenerator[bytes, None]:
         """Its content as an archive (tar), in pieces; raises NotFound
 
         Its paths begin with one folder, which is the volume itself: `write_volume` takes what this gives.

@@ -6,11 +6,10 @@ Until then its home is where it was, whatever there is at the other node; each s
 from __future__ import annotations
 
 import tarfile
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
-from typing import cast
 
-from orchestrator.engine.protocol import Engine, Shelves
+from orchestrator.engine.protocol import Engine
 from orchestrator.errors import Conflict, EngineError, OrchError, Refused
 from orchestrator.model.cluster import Move, VolumeDetails
 from orchestrator.model.names import NodeName
@@ -66,8 +65,8 @@ class Mover:
         details = await source.volume(name)
         await _clear(target, name)
         await target.create_volume(_like(details), details.labels)
-        sent = await _sent(shelves(source), shelves(target), name, _Meter("copied", tell))
-        found = await _found(shelves(target), name, _Meter("compared", tell))
+        sent = await _sent(source, target, name, _Meter("copied", tell))
+        found = await _found(target, name, _Meter("compared", tell))
         if sent != found:
             raise Refused(
                 f'the copy of volume "{name}" on {move.target} is not equal to what is on {move.source}',
@@ -88,30 +87,16 @@ async def _clear(target: Engine, name: str) -> None:
     try:
         await target.remove_volume(name)
     except Conflict:
-        async with aclosing(_opened(shelves(target).read_volume(name))) as pieces:
+        async with aclosing(target.read_volume(name)) as pieces:
             await anext(pieces, b"")
         await target.remove_volume(name)
-
-
-async def _opened(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
-    """As a generator, which can be closed."""
-    try:
-        async for piece in pieces:
-            yield piece
-    finally:
-        if isinstance(pieces, AsyncGenerator):
-            await pieces.aclose()
-
-
-def shelves(engine: Engine) -> Shelves:
-    return cast(Shelves, engine)
 
 
 def _like(details: VolumeDetails) -> VolumeSpec:
     return VolumeSpec(key="", name=details.name, driver=details.driver, driver_opts=details.driver_opts)
 
 
-async def _sent(source: Shelves, target: Shelves, name: str, meter: _Meter) -> str:
+async def _sent(source: Engine, target: Engine, name: str, meter: _Meter) -> str:
     """The digest of what went over."""
     async with Inventory() as inventory, aclosing(_passed(source.read_volume(name), inventory, meter)) as pieces:
         await target.write_volume(name, pieces)
@@ -120,7 +105,7 @@ async def _sent(source: Shelves, target: Shelves, name: str, meter: _Meter) -> s
         return await _digest(inventory, name)
 
 
-async def _found(target: Shelves, name: str, meter: _Meter) -> str:
+async def _found(target: Engine, name: str, meter: _Meter) -> str:
     """The digest of what is there now."""
     async with Inventory() as inventory, aclosing(_passed(target.read_volume(name), inventory, meter)) as pieces:
         async for _ in pieces:
@@ -128,8 +113,8 @@ async def _found(target: Shelves, name: str, meter: _Meter) -> str:
         return await _digest(inventory, name)
 
 
-async def _passed(pieces: AsyncIterator[bytes], inventory: Inventory, meter: _Meter) -> AsyncGenerator[bytes]:
-    async with aclosing(_opened(pieces)) as whole:
+async def _passed(pieces: AsyncGenerator[bytes, None], inventory: Inventory, meter: _Meter) -> AsyncGenerator[bytes]:
+    async with aclosing(pieces) as whole:
         async for piece in whole:
             await inventory.take(piece)
             meter.count(len(piece))
