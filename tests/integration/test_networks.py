@@ -81,3 +81,39 @@ def test_services_find_each_other_on_all_hosts_and_nothing_is_left_afterwards(
     assert "the managers have a majority" in orch("cluster", "status").err
     orch("down", "-p", "net")
     assert leftovers(engines, three) == []
+
+
+def test_a_host_that_dies_is_replaced_and_the_others_go_on(three: Lab, orch: Orch, engines: Engines) -> None:
+    orch.stack(STACK)
+    orch("up", "--span", "-f", "stack.yml")
+    three.kill("n2")
+    orch("up", "-f", "stack.yml")
+    living = engines.boxes("net", ["n1", "n3"])
+    assert sorted(box.name for box in living) == [f"net-{s}-{n}" for s in ("ask", "web") for n in (1, 2, 3)]
+    find_each_other(orch, 1, 3)
+
+    three.restart("n2")
+    orch("up", "-f", "stack.yml")
+    assert sorted(b.id for b in engines.boxes("net")) == sorted(box.id for box in living)
+    orch("scale", "web=6", "-p", "net")
+    find_each_other(orch, 1, 6)
+    orch("down", "-p", "net")
+    assert leftovers(engines, three) == []
+
+
+def test_a_pin_a_container_or_a_network_removed_behind_our_back_is_repaired(
+    three: Lab, orch: Orch, engines: Engines
+) -> None:
+    orch.stack(STACK)
+    orch("up", "--span", "-f", "stack.yml")
+    pins = [c["Id"] for c in engines.ask("n2", "GET", "/containers/json") if "orch-pin" in c["Names"][0]]
+    assert len(pins) == 1
+    engines.ask("n2", "DELETE", f"/containers/{pins[0]}?force=1")
+    gone = next(box for box in engines.boxes("net", ["n3"]) if box.service == "web")
+    engines.ask("n3", "DELETE", f"/containers/{gone.id}?force=1")
+    orch("up", "-f", "stack.yml")
+    find_each_other(orch, 1, 3)
+    again = [c for c in engines.ask("n2", "GET", "/containers/json") if "orch-pin" in c["Names"][0]]
+    assert len(again) == 1
+    orch("down", "-p", "net")
+    assert leftovers(engines, three) == []
