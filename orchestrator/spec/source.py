@@ -87,6 +87,7 @@ _REASONS = (
      'begin each entry with "- " in one column'),
     ("could not find expected ':'", "", "a line that is no key with a value", 'write "key: value"'),
     ("unexpected end of stream", "", "a quote or a bracket has no end", "close it"),
+    ("maximum nesting depth", "", f"nested deeper than {MAX_DEPTH} levels", "nest it less"),
     ("expected ',' or", "", "a bracket has no end, or a comma is missing", "close it, or put a comma between entries"),
 )  # fmt: skip
 """(libyaml's words, the characters at the place or "" for any, why, fix); the first that fits counts."""
